@@ -1,1 +1,4 @@
-
+pub mod aws;
+pub mod deployment;
+pub mod provision;
+pub mod template;

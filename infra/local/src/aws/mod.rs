@@ -1,0 +1,1 @@
+//! AWS services of the local stack, over their wire protocols.

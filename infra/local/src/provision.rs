@@ -1,0 +1,1 @@
+//! Provisioning: the resources of a deployment, created at an AWS-compatible endpoint.

@@ -1,0 +1,1 @@
+//! The SAM template, resolved into a deployment.
