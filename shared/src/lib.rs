@@ -1,1 +1,14 @@
+//! What Tether's functions share: the pure rules (`domain`), the clients of the three services that hold
+//! state (`merge`, `store`, `queue`), and the edges of a Lambda function (`http`, `config`, `secrets`,
+//! `telemetry`).
+//!
+//! `domain` does no I/O and imports nothing of ours. `merge`, `store` and `queue` never import each other.
 
+pub mod config;
+pub mod domain;
+pub mod http;
+pub mod merge;
+pub mod queue;
+pub mod secrets;
+pub mod store;
+pub mod telemetry;

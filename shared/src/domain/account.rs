@@ -1,0 +1,226 @@
+//! A linked account: one connection of one organization to one system, as we hold it; and the issues Merge
+//! reports about it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    category::Category,
+    ids::{AccountId, MergeLinkedAccountId, OrganizationId},
+    origin::EndUserOriginId,
+    schedule::Due,
+};
+
+/// Merge's statuses, and two of ours (`DELETING`, `DELETED`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum AccountStatus {
+    /// Reserved; the dialog was not finished.
+    Incomplete,
+    Complete,
+    RelinkNeeded,
+    /// No traffic for two weeks; Merge paused it.
+    Idle,
+    /// Being disconnected by its owner.
+    Deleting,
+    /// Gone at Merge's side; records are kept for a while.
+    Deleted,
+}
+
+impl AccountStatus {
+    /// Merge's spelling; a status Merge invents later counts as complete, because data may flow.
+    pub fn of_merge(text: &str) -> Self {
+        match text {
+            "RELINK_NEEDED" => Self::RelinkNeeded,
+            "IDLE" => Self::Idle,
+            "INCOMPLETE" => Self::Incomplete,
+            _ => Self::Complete,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Incomplete => "INCOMPLETE",
+            Self::Complete => "COMPLETE",
+            Self::RelinkNeeded => "RELINK_NEEDED",
+            Self::Idle => "IDLE",
+            Self::Deleting => "DELETING",
+            Self::Deleted => "DELETED",
+        }
+    }
+
+    /// A person can use the connection: neither leaving nor gone.
+    pub fn connected(self) -> bool {
+        matches!(self, Self::Complete | Self::RelinkNeeded | Self::Idle)
+    }
+}
+
+/// The system behind an account, as people know it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Integration {
+    pub name: String,
+    pub slug: String,
+    #[serde(default)]
+    pub image: Option<String>,
+    #[serde(default)]
+    pub color: Option<String>,
+}
+
+/// A linked account after its exchange. Never serialised to a caller as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinkedAccount {
+    pub organization: OrganizationId,
+    pub id: AccountId,
+    pub category: Category,
+    pub status: AccountStatus,
+    /// When `status` last changed.
+    pub status_since: Timestamp,
+    pub merge_id: MergeLinkedAccountId,
+    pub origin_id: EndUserOriginId,
+    pub integration: Integration,
+    /// KMS ciphertext of the account token.
+    pub token: Vec<u8>,
+    /// SHA-256 of the public token it came from, hexadecimal.
+    pub public_token_hash: Option<String>,
+    pub display_name: Option<String>,
+    pub is_duplicate: Option<bool>,
+    pub duplicate_ignored: bool,
+    /// Open and recently resolved issues by Merge's issue id.
+    pub issues: BTreeMap<String, Issue>,
+    pub facts: SyncFacts,
+    /// A relink completed at this time.
+    pub relinked_at: Option<Timestamp>,
+    /// Rises with each continuation of its sync.
+    pub chain: u64,
+    pub due: Due,
+    pub created_by: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// Rises with each write; a write over another version is refused.
+    pub version: u64,
+}
+
+/// What the last finished work of the sync engine says about the account as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SyncFacts {
+    /// Live records over all models.
+    pub records: u64,
+    pub initial_sync_completed: bool,
+    /// Some model's last finished sync was partial.
+    #[serde(default)]
+    pub partial: bool,
+    /// The oldest of the models' upper bounds: everything up to here is stored.
+    pub data_fresh_as_of: Option<Timestamp>,
+    pub last_successful_sync_at: Option<Timestamp>,
+    /// Trouble that the engine met and that is not over: a stable code such as `merge_unavailable`.
+    #[serde(default)]
+    pub trouble: Option<Trouble>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trouble {
+    pub code: TroubleCode,
+    pub since: Timestamp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TroubleCode {
+    /// Merge does not answer, or answers with errors.
+    MergeUnavailable,
+    /// Merge refuses our API key.
+    ApiKeyRefused,
+    /// Merge refuses this account's token.
+    AccountTokenRefused,
+    /// The first sync failed or was paused at Merge.
+    FirstSyncFailed,
+    /// Merge's answers break the contract (repeated cursors, oversized pages).
+    ContractBroken,
+    /// Deletion waits for Merge.
+    DeleteBlocked,
+}
+
+/// A problem that Merge reports about an account.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Issue {
+    pub kind: IssueKind,
+    pub status: IssueStatus,
+    /// Merge's `error_description`, for the operator.
+    pub description: String,
+    pub first_seen: Timestamp,
+    pub last_seen: Timestamp,
+    #[serde(default)]
+    pub is_muted: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum IssueStatus {
+    Ongoing,
+    Resolved,
+}
+
+/// The kinds of issue that Merge describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IssueKind {
+    BadApiKey,
+    InvalidLoginCredentials,
+    ExpiredMfa,
+    MissingPermissions,
+    ApiError,
+    ThirdPartyOffline,
+    IssueTypePending,
+    /// A description that we do not know; shown as a general error.
+    Other,
+}
+
+impl IssueKind {
+    /// Reads Merge's `error_description`. Its casing and wording vary between sources, so this looks for the
+    /// words that tell the kinds apart.
+    pub fn of_description(text: &str) -> Self {
+        let text = text.to_ascii_lowercase().replace(['-', '_'], " ");
+        let has = |words: &[&str]| words.iter().all(|w| text.contains(w));
+        if has(&["api key"]) {
+            Self::BadApiKey
+        } else if has(&["multi", "factor"]) || has(&["mfa"]) {
+            Self::ExpiredMfa
+        } else if has(&["login"]) || has(&["invalid", "credential"]) {
+            Self::InvalidLoginCredentials
+        } else if has(&["permission"]) {
+            Self::MissingPermissions
+        } else if has(&["offline"]) {
+            Self::ThirdPartyOffline
+        } else if has(&["pending"]) {
+            Self::IssueTypePending
+        } else if has(&["api error"]) {
+            Self::ApiError
+        } else {
+            Self::Other
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn issue_kinds_are_read_in_any_casing() {
+        for (text, kind) in [
+            ("Bad API Key", IssueKind::BadApiKey),
+            ("BAD_API_KEY", IssueKind::BadApiKey),
+            ("Invalid Login Credentials", IssueKind::InvalidLoginCredentials),
+            ("Expired multi-factor authentication", IssueKind::ExpiredMfa),
+            ("Missing Permissions", IssueKind::MissingPermissions),
+            ("API error", IssueKind::ApiError),
+            ("Third-party offline", IssueKind::ThirdPartyOffline),
+            ("issue type pending", IssueKind::IssueTypePending),
+            ("Something new", IssueKind::Other),
+        ] {
+            assert_eq!(IssueKind::of_description(text), kind, "{text}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! A message: what travels on the queue between functions. Tagged and versioned, so that a deploy may find the
+//! messages of the one before; an allow-listed projection of an event, never its body. It holds no secret: the
+//! one token that a webhook delivers travels encrypted.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::{
+    account::{IssueKind, IssueStatus},
+    category::Category,
+    ids::{AccountId, MergeLinkedAccountId, OrganizationId},
+};
+
+/// One queue message: `{"v":1,"type":…}`. Every message belongs to one of Merge's linked accounts, whose id is its
+/// message group: an account is worked by one worker at a time and delays no other.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    pub v: u8,
+    pub merge_id: MergeLinkedAccountId,
+    #[serde(flatten)]
+    pub work: Work,
+}
+
+/// Our side of an account, in messages that we originate. Webhooks know only Merge's id.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AccountRef {
+    pub organization: OrganizationId,
+    pub account: AccountId,
+}
+
+/// What there is to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Work {
+    /// Webhook `LinkedAccount.linked`: somebody finished the dialog, first time or relink.
+    Linked {
+        /// As Merge sent it; proves nothing until account-details says the same.
+        end_user_origin_id: String,
+        category: String,
+        is_relink: bool,
+        /// Base64 KMS ciphertext of the account token, under the webhook context.
+        token: Option<String>,
+    },
+    /// Webhook `LinkedAccount.sync_completed` or `{Model}.synced`: a hint to pull.
+    Synced { models: Vec<String> },
+    /// Webhooks `{Model}.added|changed|removed`: a hint to look, once per account and minute.
+    RecordsChanged {},
+    /// Webhook `LinkedAccount.deleted`: to be verified.
+    Deleted {},
+    /// Webhook `Issue.*`.
+    Issue(IssueEvent),
+    /// The poller found the account due.
+    Poll {
+        #[serde(flatten)]
+        of: AccountRef,
+        /// Minute of the schedule, counted from the Unix epoch.
+        minute: i64,
+    },
+    /// First sync, refresh, catch-up after a relink.
+    Sync {
+        #[serde(flatten)]
+        of: AccountRef,
+        mode: SyncMode,
+        /// Model keys; empty means all.
+        #[serde(default)]
+        models: Vec<String>,
+        #[serde(default)]
+        ask_provider: bool,
+        request: Uuid,
+    },
+    /// The work slice ended before the work did.
+    Continue {
+        #[serde(flatten)]
+        of: AccountRef,
+        /// Rises at each hop; an older one is dropped.
+        chain: u64,
+        /// Committed pages of all endpoints when this was sent: a hop that moves none is the last.
+        pages: u64,
+    },
+    /// Delete at Merge, then purge; `sweep` 2 looks again for what a late worker wrote.
+    Delete {
+        #[serde(flatten)]
+        of: AccountRef,
+        sweep: u8,
+        request: Uuid,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncMode {
+    /// What changed since the last finished window.
+    Changes,
+    /// Everything again.
+    Full,
+}
+
+/// An `Issue.*` webhook without its free text for other people.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IssueEvent {
+    pub issue_id: String,
+    pub status: IssueStatus,
+    pub kind: IssueKind,
+    /// Merge's `error_description`, for the operator.
+    pub description: String,
+    pub first_incident_time: Option<Timestamp>,
+    pub last_incident_time: Option<Timestamp>,
+    #[serde(default)]
+    pub is_muted: bool,
+}
+
+/// Two messages with one deduplication id within five minutes are one (SQS FIFO).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeduplicationId(String);
+
+impl DeduplicationId {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// For a webhook that keeps its own message: the same delivery twice is one.
+    pub fn webhook(body: &[u8]) -> Self {
+        let digest = Sha256::digest(body);
+        Self(digest.iter().fold(String::from("w:"), |text, byte| text + &format!("{byte:02x}")))
+    }
+
+    /// For record events: one look per account and minute.
+    pub fn record_events(merge_id: &MergeLinkedAccountId, minute: i64) -> Self {
+        Self(format!("k:{merge_id}:{minute}"))
+    }
+}
+
+impl Message {
+    pub fn new(merge_id: MergeLinkedAccountId, work: Work) -> Self {
+        Self { v: 1, merge_id, work }
+    }
+
+    /// The deduplication id of messages that we originate; webhooks have theirs from the delivery.
+    pub fn deduplication_id(&self) -> DeduplicationId {
+        DeduplicationId(match &self.work {
+            Work::Poll { of, minute } => format!("p:{}:{minute}", of.account),
+            Work::Continue { of, chain, .. } => format!("c:{}:{chain}", of.account),
+            Work::Sync { request, .. } | Work::Delete { request, .. } => format!("u:{request}"),
+            Work::Linked { .. } | Work::Synced { .. } | Work::RecordsChanged {} | Work::Deleted {} | Work::Issue(_) => {
+                format!("o:{}", Uuid::new_v8(digest16(&format!("{self:?}"))))
+            }
+        })
+    }
+
+    /// Reads a queue body. Unknown versions and types are errors: the message waits in the dead-letter queue for a
+    /// version of ours that knows it.
+    pub fn parse(body: &str) -> Result<Self, UnreadableMessage> {
+        let message: Message = serde_json::from_str(body).map_err(UnreadableMessage::Shape)?;
+        match message.v {
+            1 => Ok(message),
+            other => Err(UnreadableMessage::Version(other)),
+        }
+    }
+}
+
+fn digest16(text: &str) -> [u8; 16] {
+    let digest = Sha256::digest(text.as_bytes());
+    let mut first = [0; 16];
+    first.copy_from_slice(&digest[..16]);
+    first
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum UnreadableMessage {
+    #[error("the message is not one of ours")]
+    Shape(#[source] serde_json::Error),
+    #[error("the message has version {0}; this build reads version 1")]
+    Version(u8),
+}
+
+/// What a `Linked` message claims, once its category is known to us.
+pub fn known_category(text: &str) -> Option<Category> {
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merge_id() -> MergeLinkedAccountId {
+        MergeLinkedAccountId::parse("0b1e5a0e-1111-4222-8333-444455556666").unwrap()
+    }
+
+    #[test]
+    fn a_message_is_tagged_and_versioned() {
+        let of = AccountRef {
+            organization: OrganizationId::parse("org_acme").unwrap(),
+            account: AccountId::new(Uuid::nil()),
+        };
+        let message = Message::new(merge_id(), Work::Poll { of, minute: 7 });
+        let text = serde_json::to_string(&message).unwrap();
+        assert_eq!(
+            text,
+            r#"{"v":1,"merge_id":"0b1e5a0e-1111-4222-8333-444455556666","type":"poll","organization":"org_acme","account":"00000000-0000-0000-0000-000000000000","minute":7}"#
+        );
+        assert_eq!(Message::parse(&text).unwrap(), message);
+        assert_eq!(message.deduplication_id().as_str(), "p:00000000-0000-0000-0000-000000000000:7");
+    }
+
+    #[test]
+    fn other_versions_and_types_are_told_apart_from_ours() {
+        let newer = r#"{"v":2,"merge_id":"a","type":"records_changed"}"#;
+        assert!(matches!(Message::parse(newer), Err(UnreadableMessage::Version(2))));
+        assert!(matches!(Message::parse(r#"{"v":1,"merge_id":"a","type":"dance"}"#), Err(UnreadableMessage::Shape(_))));
+        assert!(matches!(Message::parse("{"), Err(UnreadableMessage::Shape(_))));
+    }
+}
