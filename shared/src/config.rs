@@ -21,8 +21,8 @@ pub mod tls;
 pub use page::{Page, PageLocale, PageMode};
 pub use reader::{ConfigError, Fault, Reader};
 pub use sections::{
-    AccountOwner, Clock, EventBus, Identity, Linking, Logging, Merge, Models, OriginIdStrategy,
-    Queue, Retention, Tables, TokenKey, WebhookKeys, Worker,
+    AccountOwner, Clock, EventBus, Identity, Linking, Logging, Merge, Models, Queue, Retention, Tables, TokenKey,
+    WebhookKeys, Worker,
 };
 
 /// A group of settings that belong to one concern.

@@ -34,10 +34,7 @@ pub struct Aws {
 
 impl Section for Aws {
     fn read(reader: &mut Reader<'_>) -> Self {
-        Self {
-            region: reader.required("AWS_REGION"),
-            endpoint_url: reader.optional("AWS_ENDPOINT_URL"),
-        }
+        Self { region: reader.required("AWS_REGION"), endpoint_url: reader.optional("AWS_ENDPOINT_URL") }
     }
 }
 
@@ -85,12 +82,8 @@ impl HttpConnector for SharedClient {
     }
 }
 
-async fn send(
-    client: &reqwest::Client,
-    request: HttpRequest,
-) -> Result<HttpResponse, ConnectorError> {
-    let request =
-        request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+async fn send(client: &reqwest::Client, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+    let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
     let (parts, body) = request.into_parts();
     // Every request of ours is small and in memory; a streaming body has no bytes to show.
     let body = body
@@ -109,9 +102,5 @@ async fn send(
 }
 
 fn connector_error(error: reqwest::Error) -> ConnectorError {
-    if error.is_timeout() {
-        ConnectorError::timeout(error.into())
-    } else {
-        ConnectorError::io(error.into())
-    }
+    if error.is_timeout() { ConnectorError::timeout(error.into()) } else { ConnectorError::io(error.into()) }
 }

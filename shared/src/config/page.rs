@@ -4,6 +4,7 @@
 use url::Url;
 
 use super::{Reader, Section};
+use crate::domain::category::Category;
 
 /// How the page presents the systems that can be connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,20 +51,16 @@ pub struct Page {
     /// `BRAND_ACCENT`, `#rrggbb`, default `#3454d1`.
     pub brand_accent: String,
     /// `PAGE_CATEGORIES`, default all seven: the categories offered, in this order.
-    pub categories: Vec<String>,
+    pub categories: Vec<Category>,
     /// `PAGE_MODE`, default `simple`.
     pub mode: PageMode,
     /// `PAGE_LOCALE`, default `en`.
     pub locale: PageLocale,
 }
 
-const CATEGORIES: [&str; 7] =
-    ["hris", "ats", "crm", "accounting", "ticketing", "filestorage", "knowledgebase"];
-
 impl Section for Page {
     fn read(reader: &mut Reader<'_>) -> Self {
-        let allow_insecure_issuer =
-            reader.choice("ALLOW_INSECURE_ISSUER", &[("false", false), ("true", true)]);
+        let allow_insecure_issuer = reader.choice("ALLOW_INSECURE_ISSUER", &[("false", false), ("true", true)]);
         let brand_accent = reader.text_or("BRAND_ACCENT", "#3454d1");
         let is_colour = brand_accent.len() == 7
             && brand_accent.starts_with('#')
@@ -84,12 +81,8 @@ impl Section for Page {
             brand_logo: reader.optional("BRAND_LOGO"),
             brand_accent,
             categories: categories(reader),
-            mode: reader.choice(
-                "PAGE_MODE",
-                &[("simple", PageMode::Simple), ("app_centre", PageMode::AppCentre)],
-            ),
-            locale: reader
-                .choice("PAGE_LOCALE", &[("en", PageLocale::En), ("de", PageLocale::De)]),
+            mode: reader.choice("PAGE_MODE", &[("simple", PageMode::Simple), ("app_centre", PageMode::AppCentre)]),
+            locale: reader.choice("PAGE_LOCALE", &[("en", PageLocale::En), ("de", PageLocale::De)]),
         }
     }
 }
@@ -97,25 +90,27 @@ impl Section for Page {
 /// CSP sources: origins, `https:`, hosts with a wildcard. Nothing that could end the directive.
 fn sources(reader: &mut Reader<'_>, variable: &'static str, default: &[&str]) -> Vec<String> {
     let sources = reader.list(variable);
-    let harmless = |source: &String| {
-        source.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":/.-_*[]".contains(&byte))
-    };
+    let harmless =
+        |source: &String| source.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":/.-_*[]".contains(&byte));
     if !sources.iter().all(harmless) {
         reader.fault(variable, "must be hosts or origins separated by spaces");
     }
     if sources.is_empty() { default.iter().map(|source| (*source).to_owned()).collect() } else { sources }
 }
 
-fn categories(reader: &mut Reader<'_>) -> Vec<String> {
+fn categories(reader: &mut Reader<'_>) -> Vec<Category> {
     let names = reader.list("PAGE_CATEGORIES");
-    if names.iter().any(|name| !CATEGORIES.contains(&name.as_str())) {
-        reader.fault("PAGE_CATEGORIES", format!("must be some of {}", CATEGORIES.join(", ")));
+    if names.is_empty() {
+        return Category::ALL.to_vec();
     }
-    if names.is_empty() { CATEGORIES.map(str::to_owned).to_vec() } else { names }
+    names.iter().map(|name| name.parse()).collect::<Result<_, _>>().unwrap_or_else(|_| {
+        reader.fault("PAGE_CATEGORIES", format!("must be some of {}", Category::ALL.map(Category::slug).join(", ")));
+        Vec::new()
+    })
 }
 
 /// The origin (scheme, host, port) of a URL that [`Reader::https_url`] accepted.
-pub(super) fn origin(url: &str) -> String {
+fn origin(url: &str) -> String {
     Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
 }
 

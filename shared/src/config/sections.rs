@@ -5,6 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Reader, Section};
+use crate::domain::endpoint::ModelFilter;
+use crate::domain::origin::OriginIdStrategy;
 
 /// The DynamoDB tables.
 #[derive(Clone, Debug)]
@@ -18,10 +20,7 @@ pub struct Tables {
 
 impl Section for Tables {
     fn read(reader: &mut Reader<'_>) -> Self {
-        Self {
-            accounts: reader.required("ACCOUNTS_TABLE"),
-            records: reader.optional("RECORDS_TABLE"),
-        }
+        Self { accounts: reader.required("ACCOUNTS_TABLE"), records: reader.optional("RECORDS_TABLE") }
     }
 }
 
@@ -132,25 +131,14 @@ pub struct Identity {
 impl Section for Identity {
     fn read(reader: &mut Reader<'_>) -> Self {
         Self {
-            account_owner: reader.choice(
-                "ACCOUNT_OWNER",
-                &[("organization", AccountOwner::Organization), ("user", AccountOwner::User)],
-            ),
+            account_owner: reader
+                .choice("ACCOUNT_OWNER", &[("organization", AccountOwner::Organization), ("user", AccountOwner::User)]),
             organization_claim: reader.text_or("ORGANIZATION_CLAIM", "org_id"),
             organization_name_claim: reader.text_or("ORGANIZATION_NAME_CLAIM", "org_name"),
             email_claim: reader.text_or("EMAIL_CLAIM", "email"),
             scope_prefix: reader.text_or("SCOPE_PREFIX", "tether/"),
         }
     }
-}
-
-/// How many accounts an organization may connect in one category.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OriginIdStrategy {
-    /// `{organization_id}_{category}_{uuid}`: as many as it likes.
-    ManyPerCategory,
-    /// `{organization_id}_{category}`: one; a second attempt is refused.
-    OnePerCategory,
 }
 
 /// The settings of link tokens.
@@ -186,16 +174,19 @@ impl Section for Linking {
 /// Which models are synced.
 #[derive(Clone, Debug)]
 pub struct Models {
-    /// `MODELS`, model keys such as `hris.Employee` separated by commas, default every model but
-    /// nested lists. Nested lists are opt-in through it, because they cost a call per parent.
-    /// Names are as written; `domain` judges them.
-    pub allowed: Option<Vec<String>>,
+    /// `MODELS`, model keys such as `hris.Employee` separated by commas, default every model but nested lists.
+    /// Nested lists are opt-in through it, because they cost a call per parent.
+    pub filter: ModelFilter,
 }
 
 impl Section for Models {
     fn read(reader: &mut Reader<'_>) -> Self {
-        let names = reader.list("MODELS");
-        Self { allowed: (!names.is_empty()).then_some(names) }
+        let keys = reader.optional("MODELS").unwrap_or_default();
+        let filter = ModelFilter::parse(&keys).unwrap_or_else(|unknown| {
+            reader.fault("MODELS", format!("names the unknown model {unknown}"));
+            ModelFilter::default()
+        });
+        Self { filter }
     }
 }
 
@@ -268,8 +259,7 @@ impl Clock {
     pub fn real_time(&self, minute: i64) -> Timestamp {
         let origin = self.origin.as_millisecond();
         let elapsed = (minute.saturating_mul(60_000).saturating_sub(origin)) as f64 / self.speed;
-        Timestamp::from_millisecond(origin.saturating_add(elapsed.ceil() as i64))
-            .unwrap_or(Timestamp::MAX)
+        Timestamp::from_millisecond(origin.saturating_add(elapsed.ceil() as i64)).unwrap_or(Timestamp::MAX)
     }
 }
 
@@ -292,12 +282,7 @@ pub struct Logging {
 impl Section for Logging {
     fn read(reader: &mut Reader<'_>) -> Self {
         use tracing::Level;
-        let levels = [
-            ("info", Level::INFO),
-            ("error", Level::ERROR),
-            ("warn", Level::WARN),
-            ("debug", Level::DEBUG),
-        ];
+        let levels = [("info", Level::INFO), ("error", Level::ERROR), ("warn", Level::WARN), ("debug", Level::DEBUG)];
         Self { level: reader.choice("LOG_LEVEL", &levels) }
     }
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::*;
+use crate::domain::endpoint::ModelFilter;
+use crate::domain::origin::OriginIdStrategy;
 
 fn parse<S: Section>(variables: &[(&str, &str)]) -> Result<S, ConfigError> {
     let variables: HashMap<&str, &str> = variables.iter().copied().collect();
@@ -41,17 +43,30 @@ fn an_empty_variable_means_the_default() {
     let linking = linking.expect("defaults");
     assert_eq!(linking.expiry_minutes, 30);
     assert_eq!(linking.strategy, OriginIdStrategy::ManyPerCategory);
-    assert_eq!(parse::<Models>(&[("MODELS", "")]).expect("models").allowed, None);
+    assert_eq!(parse::<Models>(&[("MODELS", "")]).expect("models").filter, ModelFilter::default());
+    faulty::<Models>(&[("MODELS", "hris.Employee,hris.Nope")], &["MODELS"]);
 }
 
 #[test]
 fn merge_takes_https_or_this_machine_and_ends_in_api() {
     let with = |url| parse::<Merge>(&[("MERGE_BASE_URL", url), ("MERGE_API_KEY_SECRET", "key")]);
-    for url in ["https://api-eu.merge.dev/api", "https://api.merge.dev/api/", "http://127.0.0.1:9002/api", "http://[::1]:9002/api"] {
+    for url in [
+        "https://api-eu.merge.dev/api",
+        "https://api.merge.dev/api/",
+        "http://127.0.0.1:9002/api",
+        "http://[::1]:9002/api",
+    ] {
         let merge = with(url).expect(url);
         assert!(merge.base_url.ends_with("/api"), "{url}");
     }
-    for url in ["https://api.merge.dev", "http://api.merge.dev/api", "https://u:p@api.merge.dev/api", "https://api.merge.dev/api?x=1", "ftp://127.0.0.1/api", "api"] {
+    for url in [
+        "https://api.merge.dev",
+        "http://api.merge.dev/api",
+        "https://u:p@api.merge.dev/api",
+        "https://api.merge.dev/api?x=1",
+        "ftp://127.0.0.1/api",
+        "api",
+    ] {
         assert!(with(url).is_err(), "{url}");
     }
 }

@@ -57,9 +57,12 @@ impl Endpoint {
         let bare = model.rsplit('.').next().unwrap_or(model);
         let internal = |e: &Endpoint| e.model_id.rsplit('.').next().unwrap_or(e.model_id);
         let top = || Endpoint::of(category).filter(|e| !e.nested());
-        top().find(|e| internal(e).eq_ignore_ascii_case(bare))
+        top()
+            .find(|e| internal(e).eq_ignore_ascii_case(bare))
             .or_else(|| top().find(|e| e.model_name.eq_ignore_ascii_case(bare)))
-            .or_else(|| top().find(|e| bare.strip_suffix('s').is_some_and(|one| e.model_name.eq_ignore_ascii_case(one))))
+            .or_else(|| {
+                top().find(|e| bare.strip_suffix('s').is_some_and(|one| e.model_name.eq_ignore_ascii_case(one)))
+            })
     }
 
     pub fn nested(&self) -> bool {
@@ -141,7 +144,10 @@ mod tests {
             ("hris.employees", "hris.Employee"),
             ("ticketing.projects.users", "ticketing.User@projects"),
             ("ticketing.tickets.viewers", "ticketing.TicketingViewer@tickets"),
-            ("crm.custom-object-classes.custom-objects.associations", "crm.Association@custom-object-classes.custom-objects"),
+            (
+                "crm.custom-object-classes.custom-objects.associations",
+                "crm.Association@custom-object-classes.custom-objects",
+            ),
             ("ats.jobs.screening-questions", "ats.ScreeningQuestion@jobs"),
         ] {
             let found = Endpoint::by_slug(slug).unwrap_or_else(|| panic!("{slug}"));

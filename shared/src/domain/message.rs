@@ -144,7 +144,7 @@ impl Message {
             Work::Continue { of, chain, .. } => format!("c:{}:{chain}", of.account),
             Work::Sync { request, .. } | Work::Delete { request, .. } => format!("u:{request}"),
             Work::Linked { .. } | Work::Synced { .. } | Work::RecordsChanged {} | Work::Deleted {} | Work::Issue(_) => {
-                format!("o:{}", Uuid::new_v8(digest16(&format!("{self:?}"))))
+                format!("o:{}", Uuid::from_bytes(digest16(&format!("{self:?}"))))
             }
         })
     }

@@ -32,7 +32,12 @@ pub struct OriginParts {
 }
 
 impl EndUserOriginId {
-    pub fn new(strategy: OriginIdStrategy, organization: &OrganizationId, category: Category, account: AccountId) -> Self {
+    pub fn new(
+        strategy: OriginIdStrategy,
+        organization: &OrganizationId,
+        category: Category,
+        account: AccountId,
+    ) -> Self {
         Self(match strategy {
             OriginIdStrategy::ManyPerCategory => format!("{organization}_{category}_{account}"),
             OriginIdStrategy::OnePerCategory => format!("{organization}_{category}"),

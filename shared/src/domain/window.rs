@@ -1,0 +1,279 @@
+//! A window: the stretch of Merge's time that one fetch covers. Windows of an endpoint tile time: each starts
+//! where the one before ended (less an overlap), never where our own clock stood. A checkpoint holds the last
+//! finished window's end and, while one is open, how far it got.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    change::{Counts, Ends, Tag},
+    endpoint::{Endpoint, Rule},
+    message::SyncMode,
+    sync_status::SyncStatus,
+};
+
+/// How far a window reaches back into the one before. Merge does not document whether its bounds are inclusive,
+/// nor promise that `modified_at` never trails the sync that set it.
+pub const OVERLAP: SignedDuration = SignedDuration::from_mins(5);
+
+/// What a window reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WindowKind {
+    /// Everything up to the upper bound.
+    First,
+    /// What changed since the last window.
+    Changes,
+    /// Everything, to the end; what it does not see may be gone.
+    Full,
+}
+
+/// An open window and how far it got. Bounds never change while it is open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenWindow {
+    pub kind: WindowKind,
+    /// `modified_after`; none in the first window and in full reads.
+    pub lower: Option<Timestamp>,
+    /// Merge's `last_sync_finished`: `modified_before`, and the next window's start.
+    pub upper: Timestamp,
+    /// Cursor of the next page; none before the first page is committed.
+    pub cursor: Option<String>,
+    /// Committed pages.
+    pub pages: u64,
+    pub counts: Counts,
+    pub started_at: Timestamp,
+    /// How often Merge refused the cursor and the window began again.
+    pub restarts: u32,
+    /// The sync behind it was partial.
+    pub partial: bool,
+    /// Finishing it gives the complete history.
+    pub completes: bool,
+    /// Which full read this is; what it saw is kept under this number.
+    #[serde(default)]
+    pub generation: u64,
+}
+
+impl OpenWindow {
+    /// `modified_before` of its pages: a full read takes whatever there is.
+    pub fn modified_before(&self) -> Option<Timestamp> {
+        (self.kind != WindowKind::Full).then_some(self.upper)
+    }
+}
+
+/// How far an endpoint's copy reaches.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Fencing: rises with each worker that takes up work on the endpoint.
+    pub epoch: u64,
+    /// Committed change blocks of this epoch.
+    pub n: u64,
+    #[serde(default)]
+    pub ends: Ends,
+    /// The worker of this epoch stopped right after a commit: it left nothing uncommitted behind.
+    #[serde(default)]
+    pub rested: bool,
+    pub window: Option<OpenWindow>,
+    /// End of the last finished window.
+    pub upper: Option<Timestamp>,
+    /// Our clock when the last finished window was opened; for people.
+    pub last_synced_at: Option<Timestamp>,
+    /// The complete history has been stored.
+    #[serde(default)]
+    pub initial_completed: bool,
+    /// The last finished window read a partial sync.
+    #[serde(default)]
+    pub partial: bool,
+    /// Live records.
+    #[serde(default)]
+    pub records: i64,
+    /// Number of full reads begun.
+    #[serde(default)]
+    pub generation: u64,
+    /// When the last full read was begun, by our clock.
+    #[serde(default)]
+    pub full_read_at: Option<Timestamp>,
+}
+
+impl Checkpoint {
+    pub fn running(&self) -> Tag {
+        Tag { epoch: self.epoch, n: self.n }
+    }
+
+    /// The checkpoint after a worker has taken the endpoint up, on an open window or with a new one.
+    pub fn claimed(&self, open: OpenWindow) -> Self {
+        let mut next = self.clone();
+        // Records may carry tags beyond the last commit unless the worker before left on one.
+        if self.window.is_some() && !self.rested {
+            next.ends.0.insert(self.epoch, self.n);
+        }
+        next.epoch += 1;
+        next.n = 0;
+        next.rested = false;
+        next.generation = next.generation.max(open.generation);
+        if open.kind == WindowKind::Full && open.pages == 0 {
+            next.full_read_at = Some(open.started_at);
+        }
+        next.window = Some(open);
+        next
+    }
+
+    /// The checkpoint after a page. `next`: the cursor of the page after it; none ends the window.
+    pub fn advanced(&self, page: Counts, changed: bool, next: Option<String>) -> Self {
+        let mut after = self.clone();
+        after.n += u64::from(changed);
+        after.records += page.live;
+        let Some(open) = &mut after.window else { return after };
+        open.pages += 1;
+        open.counts = open.counts.plus(page);
+        open.cursor = next;
+        if open.cursor.is_none() {
+            let full = open.kind == WindowKind::Full;
+            after.upper = after.upper.max(Some(open.upper));
+            after.last_synced_at = Some(open.started_at);
+            after.initial_completed |= open.completes;
+            after.partial = open.partial;
+            after.window = None;
+            if full {
+                after.ends = Ends::default();
+            }
+        }
+        after
+    }
+}
+
+/// How old the last full read of a model must be before the next, in hours: models that cannot say what changed.
+const FULL_READ_EVERY: SignedDuration = SignedDuration::from_hours(24);
+
+/// The window to open now, if any. `checkpoint`: none for an endpoint never read.
+pub fn next_window(
+    endpoint: &Endpoint,
+    checkpoint: Option<&Checkpoint>,
+    status: &SyncStatus,
+    mode: SyncMode,
+    now: Timestamp,
+) -> Option<OpenWindow> {
+    let have = checkpoint.and_then(|c| c.upper);
+    let readable = status.readable(have);
+    let kind = match (have, endpoint.rule(), mode) {
+        (Some(_), _, SyncMode::Full) => WindowKind::Full,
+        (None, Rule::Windows, _) => WindowKind::First,
+        (Some(_), Rule::Windows, SyncMode::Changes) => WindowKind::Changes,
+        (_, Rule::Full | Rule::Nested, _) => WindowKind::Full,
+    };
+    let upper = match kind {
+        // A full read on request needs no newer sync.
+        WindowKind::Full if mode == SyncMode::Full => readable.or(have)?,
+        WindowKind::Full if have.is_some() => {
+            let due =
+                checkpoint.and_then(|c| c.full_read_at).is_none_or(|at| now.duration_since(at) >= FULL_READ_EVERY);
+            readable.filter(|_| due)?
+        }
+        _ => readable?,
+    };
+    Some(OpenWindow {
+        kind,
+        lower: if kind == WindowKind::Changes { have.and_then(|upper| upper.checked_sub(OVERLAP).ok()) } else { None },
+        upper,
+        cursor: None,
+        pages: 0,
+        counts: Counts::default(),
+        started_at: now,
+        restarts: 0,
+        partial: status.partial(),
+        completes: status.complete(),
+        generation: checkpoint.map_or(0, |c| c.generation) + u64::from(kind == WindowKind::Full),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::sync_status::SyncState;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + second).unwrap()
+    }
+
+    fn done(finished: i64) -> SyncStatus {
+        SyncStatus {
+            model_id: "hris.Employee".to_owned(),
+            model_name: String::new(),
+            status: SyncState::Done,
+            last_sync_result: Some(SyncState::Done),
+            last_sync_start: None,
+            last_sync_finished: Some(at(finished)),
+            next_sync_start: None,
+            is_initial_sync: false,
+        }
+    }
+
+    proptest! {
+        /// Merge's side: changes at any second, each visible from the next finished sync on. Our side: looks at any
+        /// second. Whether the bounds are inclusive or exclusive, once a look follows the last sync no change is
+        /// outside all windows.
+        #[test]
+        fn windows_tile_time_whatever_the_interleaving(
+            changes in prop::collection::vec(0i64..20_000, 1..40),
+            syncs in prop::collection::btree_set(1i64..20_000, 1..20),
+            looks in prop::collection::vec(0i64..25_000, 0..20),
+            inclusive: bool,
+        ) {
+            let endpoint = Endpoint::by_slug("hris.employees").unwrap();
+            let last_sync = *syncs.last().unwrap();
+            let mut looks = looks;
+            looks.sort_unstable();
+            looks.push(30_000);
+            let mut checkpoint: Option<Checkpoint> = None;
+            let mut windows = Vec::new();
+            for look in looks {
+                let Some(finished) = syncs.range(..=look).next_back() else { continue };
+                let Some(open) = next_window(endpoint, checkpoint.as_ref(), &done(*finished), SyncMode::Changes, at(look)) else { continue };
+                windows.push((open.lower, open.upper));
+                let claimed = checkpoint.unwrap_or_default().claimed(open);
+                checkpoint = Some(claimed.advanced(Counts::default(), false, None));
+            }
+            for change in changes.into_iter().filter(|change| *change <= last_sync) {
+                let change = at(change);
+                let covered = windows.iter().any(|(lower, upper)| {
+                    let after = lower.is_none_or(|lower| if inclusive { change >= lower } else { change > lower });
+                    let before = if inclusive { change <= *upper } else { change < *upper };
+                    after && before
+                });
+                // A change at the very end of the last window belongs to the next one, if the bound is exclusive.
+                prop_assert!(covered || (!inclusive && change == at(last_sync)), "{change} in {windows:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_epoch_that_left_on_a_commit_leaves_no_entry() {
+        let endpoint = Endpoint::by_slug("hris.employees").unwrap();
+        let open = next_window(endpoint, None, &done(100), SyncMode::Changes, at(200)).unwrap();
+        let first = Checkpoint::default().claimed(open.clone());
+        assert_eq!((first.epoch, first.n, first.ends.0.len()), (1, 0, 0));
+        let page = first.advanced(Counts { added: 3, live: 3, ..Counts::default() }, true, Some("next".to_owned()));
+        assert_eq!((page.n, page.records), (1, 3));
+        let crashed = page.claimed(page.window.clone().unwrap());
+        assert_eq!(crashed.ends.0.get(&1), Some(&1));
+        let rested = Checkpoint { rested: true, ..page.clone() };
+        assert!(rested.claimed(page.window.clone().unwrap()).ends.0.is_empty());
+        let finished = page.advanced(Counts::default(), false, None);
+        assert!(finished.window.is_none() && finished.initial_completed);
+        assert_eq!(finished.upper, Some(at(100)));
+        assert!(finished.claimed(open).ends.0.is_empty());
+    }
+
+    #[test]
+    fn a_full_read_happens_daily_or_on_request() {
+        let terms = Endpoint::by_slug("accounting.payment-terms").unwrap();
+        let first = next_window(terms, None, &done(10), SyncMode::Changes, at(20)).unwrap();
+        assert_eq!((first.kind, first.generation, first.modified_before()), (WindowKind::Full, 1, None));
+        let checkpoint = Checkpoint::default().claimed(first).advanced(Counts::default(), false, None);
+        let next = |finished, now, mode| next_window(terms, Some(&checkpoint), &done(finished), mode, at(now));
+        assert_eq!(next(50, 60, SyncMode::Changes), None);
+        assert_eq!(next(10, 60, SyncMode::Full).map(|w| w.generation), Some(2));
+        assert_eq!(next(50, 20 + 86_400, SyncMode::Changes).map(|w| w.kind), Some(WindowKind::Full));
+    }
+}

@@ -1,0 +1,137 @@
+//! What can go wrong at DynamoDB, sorted by what to do about it.
+
+use std::{future::Future, time::Duration};
+
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+
+use super::keys::Key;
+
+/// A failure of the store that no retry cured. Expected outcomes (a condition that does not hold) are values of the
+/// calls, not errors.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// DynamoDB is unreachable, throttles, or keeps cancelling transactions.
+    #[error("DynamoDB {action} did not succeed: {chain}")]
+    Unavailable { action: &'static str, chain: String },
+    /// DynamoDB refused the request as such: a defect of ours or a missing permission.
+    #[error("DynamoDB refused {action}: {chain}")]
+    Refused { action: &'static str, chain: String },
+    /// An item does not have the shape we write.
+    #[error("the item {}/{} is not readable: {fault}", key.pk, key.sk)]
+    Corrupt { key: Box<Key>, fault: String },
+}
+
+impl StoreError {
+    /// The same call may succeed later.
+    pub fn retry(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
+
+/// How one attempt failed.
+pub(crate) enum Fault {
+    /// The condition does not hold: an outcome, not an error.
+    Condition,
+    /// Lost against another transaction, or throttled.
+    Contention(String),
+    /// No answer: it may have happened.
+    Unknown(String),
+    Fatal(String),
+}
+
+impl Fault {
+    pub(crate) fn of<E, R>(error: &SdkError<E, R>) -> Self
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+        R: std::fmt::Debug,
+    {
+        let chain = || DisplayErrorContext(error).to_string();
+        match error {
+            SdkError::ServiceError(service) => match service.err().code().unwrap_or_default() {
+                "ConditionalCheckFailedException" => Self::Condition,
+                // Whether the cancellation is a condition or a conflict is read from its reasons by the caller.
+                "TransactionCanceledException" => {
+                    let text = service.err().message().unwrap_or_default();
+                    if text.contains("ConditionalCheckFailed") {
+                        Self::Condition
+                    } else if text.contains("ValidationError") {
+                        Self::Fatal(chain())
+                    } else {
+                        Self::Contention(chain())
+                    }
+                }
+                "TransactionConflictException"
+                | "TransactionInProgressException"
+                | "ThrottlingException"
+                | "ProvisionedThroughputExceededException"
+                | "RequestLimitExceeded"
+                | "LimitExceededException"
+                | "InternalServerError"
+                | "ServiceUnavailable" => Self::Contention(chain()),
+                _ => Self::Fatal(chain()),
+            },
+            SdkError::ConstructionFailure(_) => Self::Fatal(chain()),
+            _ => Self::Unknown(chain()),
+        }
+    }
+
+    pub(crate) fn into_error(self, action: &'static str) -> StoreError {
+        match self {
+            Self::Contention(chain) | Self::Unknown(chain) => StoreError::Unavailable { action, chain },
+            Self::Fatal(chain) => StoreError::Refused { action, chain },
+            Self::Condition => {
+                StoreError::Refused { action, chain: "a condition failed where none was expected".to_owned() }
+            }
+        }
+    }
+}
+
+/// The reason codes of a cancelled transaction, one per item, `None` for items that were fine.
+pub(crate) fn cancellation_codes<R>(
+    error: &SdkError<aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError, R>,
+) -> Vec<String> {
+    use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException;
+    match error {
+        SdkError::ServiceError(service) => match service.err() {
+            TransactionCanceledException(cancelled) => {
+                cancelled.cancellation_reasons().iter().map(|r| r.code().unwrap_or_default().to_owned()).collect()
+            }
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+const ATTEMPTS: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+
+/// Runs a call until it succeeds, its condition fails, or the attempts are used up. Contention and lost answers are
+/// tried again after a pause with full jitter.
+pub(crate) async fn with_retries<T, Fut>(
+    action: &'static str,
+    mut call: impl FnMut() -> Fut,
+) -> Result<Option<T>, StoreError>
+where
+    Fut: Future<Output = Result<T, Fault>>,
+{
+    let mut attempt = 0;
+    loop {
+        let fault = match call().await {
+            Ok(answer) => return Ok(Some(answer)),
+            Err(Fault::Condition) => return Ok(None),
+            Err(fault) => fault,
+        };
+        attempt += 1;
+        match fault {
+            Fault::Contention(_) | Fault::Unknown(_) if attempt < ATTEMPTS => {
+                tokio::time::sleep(jitter(FIRST_PAUSE * 2u32.pow(attempt))).await;
+            }
+            fault => return Err(fault.into_error(action)),
+        }
+    }
+}
+
+fn jitter(most: Duration) -> Duration {
+    // A fresh random UUID is as good a die as any other, and needs no further crate.
+    most.mul_f64((uuid::Uuid::new_v4().as_u128() as u32) as f64 / f64::from(u32::MAX))
+}

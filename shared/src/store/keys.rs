@@ -1,0 +1,177 @@
+//! Keys: where every item of the two tables lives. This file alone spells them.
+
+use crate::domain::{
+    category::Category,
+    endpoint::Endpoint,
+    ids::{AccountId, MergeLinkedAccountId, OrganizationId},
+};
+
+/// Partition and sort key of one item.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    pub pk: String,
+    pub sk: String,
+}
+
+impl Key {
+    fn new(pk: String, sk: impl Into<String>) -> Self {
+        Self { pk, sk: sk.into() }
+    }
+}
+
+/// Sort-key prefixes, for queries over one kind of item in a partition.
+pub mod prefix {
+    pub const ACCOUNT: &str = "ACCOUNT#";
+    pub const PENDING: &str = "PENDING#";
+    pub const SYNC: &str = "SYNC#";
+    pub const WINDOW: &str = "WINDOW#";
+    pub const EVENT: &str = "EVENT#";
+    pub const BRAKE: &str = "BRAKE#";
+}
+
+/// The partition of everything an organization owns.
+pub fn organization(organization: &OrganizationId) -> String {
+    format!("ORG#{organization}")
+}
+
+pub fn pending(of: &OrganizationId, category: Category) -> Key {
+    Key::new(organization(of), format!("{}{category}", prefix::PENDING))
+}
+
+pub fn account(of: &OrganizationId, account: AccountId) -> Key {
+    Key::new(organization(of), format!("{}{account}", prefix::ACCOUNT))
+}
+
+pub fn receipt(of: &OrganizationId, account: AccountId) -> Key {
+    Key::new(organization(of), format!("RECEIPT#{account}"))
+}
+
+/// One counter per organization, purpose and minute.
+pub fn limit(of: &OrganizationId, purpose: &str, minute: i64) -> Key {
+    Key::new(organization(of), format!("LIMIT#{purpose}#{minute}"))
+}
+
+pub fn owner(merge_id: &MergeLinkedAccountId) -> Key {
+    Key::new(format!("MERGE#{merge_id}"), "OWNER")
+}
+
+/// `hash`: SHA-256 of the public token, hexadecimal.
+pub fn exchange(hash: &str) -> Key {
+    Key::new(format!("EXCHANGE#{hash}"), "EXCHANGE")
+}
+
+/// The partition of messages that came before their account.
+pub fn parked_partition(merge_id: &MergeLinkedAccountId) -> String {
+    format!("PARKED#{merge_id}")
+}
+
+pub fn parked(merge_id: &MergeLinkedAccountId, hash: &str) -> Key {
+    Key::new(parked_partition(merge_id), format!("#{hash}"))
+}
+
+/// The partition of an account's sync state: checkpoints, changes, windows, events.
+pub fn account_partition(account: AccountId) -> String {
+    format!("ACCOUNT#{account}")
+}
+
+pub fn checkpoint(account: AccountId, endpoint: &Endpoint) -> Key {
+    Key::new(account_partition(account), format!("{}{}", prefix::SYNC, endpoint.slug()))
+}
+
+/// Merge's last sync-status answer for the account.
+pub fn sync_status(account: AccountId) -> Key {
+    Key::new(account_partition(account), "STATUS")
+}
+
+/// `tag`: epoch and block number, ten digits each.
+pub fn change(account: AccountId, endpoint: &Endpoint, tag: &str) -> Key {
+    Key::new(account_partition(account), format!("{}{tag}", change_prefix(endpoint)))
+}
+
+pub fn change_prefix(endpoint: &Endpoint) -> String {
+    format!("CHANGE#{}#", endpoint.slug())
+}
+
+pub fn seen(account: AccountId, endpoint: &Endpoint, generation: u64, page: u64) -> Key {
+    Key::new(account_partition(account), format!("{}{page:010}", seen_prefix(endpoint, generation)))
+}
+
+pub fn seen_prefix(endpoint: &Endpoint, generation: u64) -> String {
+    format!("SEEN#{}#{generation:010}#", endpoint.slug())
+}
+
+pub fn window(account: AccountId, endpoint: &Endpoint, upper: &str) -> Key {
+    Key::new(account_partition(account), format!("{}{upper}", window_prefix(endpoint)))
+}
+
+pub fn window_prefix(endpoint: &Endpoint) -> String {
+    format!("{}{}#", prefix::WINDOW, endpoint.slug())
+}
+
+pub fn brake(account: AccountId, endpoint: &Endpoint) -> Key {
+    Key::new(account_partition(account), format!("{}{}", prefix::BRAKE, endpoint.slug()))
+}
+
+/// `time`: fixed width; `random` keeps two events of one moment apart.
+pub fn event(account: AccountId, time: &str, random: &str) -> Key {
+    Key::new(account_partition(account), format!("{}{time}#{random}", prefix::EVENT))
+}
+
+/// The poller's own state.
+pub fn tick() -> Key {
+    Key::new("POLLER".to_owned(), "TICK")
+}
+
+/// Number of partitions over which one model's records are spread.
+pub const SHARDS: u8 = 8;
+
+/// The partition of one shard of a model's records.
+pub fn record_shard(account: AccountId, endpoint: &Endpoint, shard: u8) -> String {
+    format!("{account}#{}#{shard}", endpoint.slug())
+}
+
+/// The partition of the parts of records that are larger than an item, beside their shard.
+pub fn part_shard(account: AccountId, endpoint: &Endpoint, shard: u8) -> String {
+    format!("{}#PART", record_shard(account, endpoint, shard))
+}
+
+pub fn record(account: AccountId, endpoint: &Endpoint, record_key: &str) -> Key {
+    Key::new(record_shard(account, endpoint, shard_of(record_key)), record_key)
+}
+
+/// `hash` names the content, so that parts of two versions never mix.
+pub fn part(account: AccountId, endpoint: &Endpoint, record_key: &str, hash: &str, part: usize) -> Key {
+    Key::new(part_shard(account, endpoint, shard_of(record_key)), format!("{record_key}#{hash}#{part:04}"))
+}
+
+/// FNV-1a: stable across builds, and spread enough for eight shards.
+pub fn shard_of(record_key: &str) -> u8 {
+    let hash = record_key
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    ((hash ^ (hash >> 32)) % u64::from(SHARDS)) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn records_spread_over_all_shards() {
+        let mut counts = [0; SHARDS as usize];
+        for n in 0..8_000u128 {
+            counts[usize::from(shard_of(&Uuid::from_u128(n * 7_919).to_string()))] += 1;
+        }
+        assert!(counts.iter().all(|count| (800..1_200).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn tags_sort_as_numbers_do() {
+        let account = AccountId::new(Uuid::nil());
+        let endpoint = &Endpoint::all()[0];
+        let key = |epoch: u64, n: u64| change(account, endpoint, &format!("{epoch:010}{n:010}"));
+        assert!(key(1, 9) < key(1, 10) && key(1, 10) < key(2, 1));
+    }
+}

@@ -1,0 +1,34 @@
+//! The store: Tether's two DynamoDB tables. This module alone knows DynamoDB; `keys` alone spells keys.
+//!
+//! Reads that decide a write are consistent; claims are one conditional write; updates require their item to exist.
+//! Throttles and transaction conflicts are retried here, with full jitter. A write whose answer was lost is retried
+//! too: every write here is a conditional one that recognises its own result, or one that may be repeated.
+
+pub mod checkpoint;
+mod error;
+mod item;
+pub mod keys;
+pub mod ledger;
+pub mod purge;
+pub mod records;
+pub mod tick;
+
+use aws_sdk_dynamodb::Client;
+
+pub use error::StoreError;
+pub(crate) use error::{Fault, cancellation_codes, with_retries};
+pub(crate) use item::Item;
+
+/// Both tables and the client that reaches them.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: Client,
+    accounts: String,
+    records: String,
+}
+
+impl Store {
+    pub fn new(client: Client, accounts_table: impl Into<String>, records_table: impl Into<String>) -> Self {
+        Self { client, accounts: accounts_table.into(), records: records_table.into() }
+    }
+}
