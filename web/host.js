@@ -1,0 +1,50 @@
+/**
+ * The host: a page of the product that shows this one in a frame. It may hand over an access token instead of a
+ * sign-in and is told what happened, both by `postMessage` and only with the origins of `/config.json`.
+ *
+ * From the host: `{type: "tether:access-token", access_token}`.
+ * To the host: `{type: "tether:ready" | "tether:access-token-wanted"}`, `{type: "tether:connected" | "tether:disconnected", id, category}`.
+ */
+
+/** @typedef {ReturnType<typeof createHostSession>} HostSession */
+
+/**
+ * A session whose tokens come from the host. `signOut` and `start` are the host's business.
+ * @param {PageConfig} config
+ */
+export function createHostSession(config) {
+  let token = "";
+  /** @type {((token: string) => void)[]} */
+  let waiting = [];
+
+  window.addEventListener("message", (event) => {
+    if (event.source !== window.parent || !config.host_origins.includes(event.origin)) return;
+    if (event.data?.type !== "tether:access-token" || typeof event.data.access_token !== "string") return;
+    token = event.data.access_token;
+    waiting.forEach((resolve) => resolve(token));
+    waiting = [];
+  });
+
+  /** @returns {Promise<string>} */
+  const next = () => new Promise((resolve) => waiting.push(resolve));
+
+  return {
+    accessToken: async () => token || next(),
+    /** @param {string | null} refused */
+    renew(refused) {
+      if (token && token !== refused) return Promise.resolve(token);
+      token = "";
+      tellHost(config, { type: "tether:access-token-wanted" });
+      return next();
+    },
+  };
+}
+
+/**
+ * @param {PageConfig} config
+ * @param {{type: string, id?: string, category?: string}} event
+ */
+export function tellHost(config, event) {
+  if (window.parent === window) return;
+  config.host_origins.forEach((origin) => window.parent.postMessage(event, origin));
+}

@@ -1,0 +1,31 @@
+/**
+ * Progress: how far the first copy of each kind of data is, read from the server's sync status. Pure.
+ */
+
+/** @typedef {"ready" | "running" | "waiting" | "partial" | "failed" | "off"} KindState */
+
+/**
+ * "ready" means that the data is here, not merely that the other side has read it.
+ * @param {ModelProgress} model
+ * @returns {KindState}
+ */
+export function kindState(model) {
+  if (model.status === "DISABLED") return "off";
+  if (model.last_synced_at) return model.status === "PARTIALLY_SYNCED" ? "partial" : "ready";
+  if (model.status === "FAILED") return "failed";
+  if (model.status === "SYNCING" || model.status === "DONE" || model.status === "PARTIALLY_SYNCED") return "running";
+  return "waiting";
+}
+
+/**
+ * The kinds that the system offers, how many of them are here, and the records so far.
+ * @param {SyncProgress} progress
+ */
+export function summarize(progress) {
+  const kinds = progress.results
+    .map((model) => ({ model, state: kindState(model) }))
+    .filter(({ state }) => state !== "off");
+  const here = kinds.filter(({ state }) => state === "ready" || state === "partial").length;
+  const records = kinds.reduce((sum, { model }) => sum + (model.records ?? 0), 0);
+  return { kinds, here, total: kinds.length, records };
+}

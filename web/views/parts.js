@@ -1,0 +1,114 @@
+/**
+ * Small parts that several views share: logo, notice, button, skeleton.
+ */
+import { h } from "../vendor/preact.js";
+import { icon } from "./icons.js";
+
+/**
+ * What every view is given: the state to draw, the words, and what a person can do.
+ * @typedef {object} Page
+ * @property {PageState} state
+ * @property {PageConfig} config
+ * @property {import("../i18n.js").Language} language
+ * @property {import("../app.js").Actions} actions
+ */
+
+/** @typedef {import("../vendor/preact.js").ComponentChildren} Children */
+
+/** The name a person knows an account by. @param {Page} page @param {LinkedAccount} account */
+export const accountName = (page, account) =>
+  account.display_name ?? account.integration?.name ?? page.language.category(account.category);
+
+/**
+ * A system's logo, or the first letter of its name on its colour while there is none.
+ * @param {{name: string | null, image: string | null, color?: string | null}} system
+ */
+export function logo({ name, image, color }) {
+  const letter = (name ?? "").trim().charAt(0).toUpperCase();
+  return h(
+    "span",
+    { class: "logo", "aria-hidden": "true", ref: (element) => tint(element, color) },
+    h("span", { class: "logo-letter" }, letter),
+    image
+      ? h("img", {
+          src: image,
+          alt: "",
+          loading: "lazy",
+          decoding: "async",
+          onError: (/** @type {Event} */ event) => /** @type {Element} */ (event.target).remove(),
+        })
+      : null,
+  );
+}
+
+/** @param {HTMLElement | null} element @param {string | null | undefined} color */
+function tint(element, color) {
+  if (element && color && /^#[0-9a-f]{3,8}$/i.test(color)) element.style.setProperty("--tint", color);
+}
+
+/**
+ * A sentence beside the control it is about, with a reference where only support can help.
+ * @param {Page} page
+ * @param {string} key of `state.notices`
+ */
+export function notice(page, key) {
+  const message = page.state.notices[key];
+  return message ? messageView(page, message, `notice-${key}`) : null;
+}
+
+/** @param {Page} page @param {Message} message @param {string} [id] */
+export function messageView({ language }, message, id) {
+  return h(
+    "p",
+    { class: `notice notice-${message.tone ?? "info"}`, id },
+    icon(message.tone === "warning" ? "action_needed" : "healthy"),
+    h(
+      "span",
+      null,
+      language.t(message.key, message.params),
+      message.reference
+        ? h("span", { class: "reference" }, " ", language.t("problem.reference", { reference: message.reference }))
+        : null,
+    ),
+  );
+}
+
+/**
+ * A button that stays focusable while it works, so that nobody loses their place.
+ * @param {{id?: string, class: string, working?: boolean, describedBy?: string, onPress: () => void}} props
+ * @param {Children[]} label
+ */
+export function button({ id, class: look, working = false, describedBy, onPress }, ...label) {
+  return h(
+    "button",
+    {
+      id,
+      type: "button",
+      class: `button ${look}`,
+      "aria-disabled": working ? "true" : undefined,
+      "aria-busy": working ? "true" : undefined,
+      "aria-describedby": describedBy,
+      onClick: () => {
+        if (!working) onPress();
+      },
+    },
+    ...label,
+  );
+}
+
+/** The layout of what is to come, for as long as it is not there. @param {string} label @param {number} rows */
+export function skeleton(label, rows) {
+  return h(
+    "div",
+    { class: "skeleton", role: "status" },
+    h("span", { class: "visually-hidden" }, label),
+    ...Array.from({ length: rows }, () =>
+      h(
+        "div",
+        { class: "skeleton-row", "aria-hidden": "true" },
+        h("span", { class: "bone bone-logo" }),
+        h("span", { class: "bone-lines" }, h("span", { class: "bone" }), h("span", { class: "bone bone-short" })),
+      ),
+    ),
+  );
+}
