@@ -39,8 +39,21 @@ impl FromStr for Tag {
 /// The last committed block of each epoch that did not end on a commit. An epoch without an entry left nothing
 /// behind: all its tags are committed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "Vec<(u64, u64)>", into = "Vec<(u64, u64)>")]
 pub struct Ends(pub BTreeMap<u64, u64>);
+
+// As a list of pairs: DynamoDB's maps have text for keys.
+impl From<Vec<(u64, u64)>> for Ends {
+    fn from(pairs: Vec<(u64, u64)>) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
+impl From<Ends> for Vec<(u64, u64)> {
+    fn from(ends: Ends) -> Self {
+        ends.0.into_iter().collect()
+    }
+}
 
 impl Ends {
     /// `running`: the epoch at work and its last committed block.

@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Item, StoreError, keys};
+use super::{
+    Item, StoreError, keys,
+    rows::{decode, encode},
+};
 use crate::domain::{
     account::{AccountStatus, Integration, Issue, LinkedAccount, SyncFacts},
     category::Category,
@@ -20,8 +23,6 @@ use crate::domain::{
 
 #[derive(Serialize, Deserialize)]
 struct AccountItem {
-    pk: String,
-    sk: String,
     organization: OrganizationId,
     id: AccountId,
     category: Category,
@@ -59,8 +60,6 @@ pub(super) fn to_item(account: &LinkedAccount) -> Result<Item, StoreError> {
     let key = keys::account(&account.organization, account.id);
     let account = account.clone();
     let item = AccountItem {
-        pk: key.pk,
-        sk: key.sk,
         organization: account.organization,
         id: account.id,
         category: account.category,
@@ -86,12 +85,12 @@ pub(super) fn to_item(account: &LinkedAccount) -> Result<Item, StoreError> {
         updated_at: account.updated_at,
         version: account.version,
     };
-    Ok(serde_dynamo::to_item(item)?)
+    encode(&key, &item)
 }
 
 /// The account that an item holds.
 pub(super) fn from_item(item: Item) -> Result<LinkedAccount, StoreError> {
-    let item: AccountItem = serde_dynamo::from_item(item)?;
+    let item: AccountItem = decode(item)?;
     Ok(LinkedAccount {
         organization: item.organization,
         id: item.id,
