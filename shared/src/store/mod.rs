@@ -4,13 +4,23 @@
 //! Throttles and transaction conflicts are retried here, with full jitter. A write whose answer was lost is retried
 //! too: every write here is a conditional one that recognises its own result, or one that may be repeated.
 
+mod account_item;
+pub mod accounts;
 pub mod checkpoint;
 mod error;
+pub mod events;
+pub mod exchange;
 mod item;
 pub mod keys;
 pub mod ledger;
+pub mod limits;
+pub mod linking;
+pub mod parked;
+pub mod pending;
 pub mod purge;
+pub mod receipts;
 pub mod records;
+mod rows;
 pub mod tick;
 
 use aws_sdk_dynamodb::Client;

@@ -84,7 +84,8 @@ pub(super) fn decode<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
 
 /// The item of a row: its key and the members of `row`.
 pub(super) fn encode<T: Serialize>(key: &Key, row: &T) -> Result<Item, StoreError> {
-    let corrupt = |error: serde_dynamo::Error| StoreError::Corrupt { key: Box::new(key.clone()), fault: error.to_string() };
+    let corrupt =
+        |error: serde_dynamo::Error| StoreError::Corrupt { key: Box::new(key.clone()), fault: error.to_string() };
     let mut item: Item = serde_dynamo::to_item(row).map_err(corrupt)?;
     item.extend(key_of(key));
     Ok(item)
@@ -105,7 +106,8 @@ impl Store {
     /// A consistent read.
     pub(super) async fn row(&self, action: &'static str, key: &Key) -> Result<Option<Item>, StoreError> {
         let answer = with_retries(action, || async {
-            let get = self.client.get_item().table_name(&self.accounts).set_key(Some(key_of(key))).consistent_read(true);
+            let get =
+                self.client.get_item().table_name(&self.accounts).set_key(Some(key_of(key))).consistent_read(true);
             get.send().await.map_err(|error| Fault::of(&error))
         });
         Ok(answer.await?.and_then(|output| output.item))

@@ -1,0 +1,102 @@
+//! The exchange in flight: what a public token was exchanged for, kept until the account stands.
+//!
+//! Merge takes a public token once. Between its answer and our transaction a crash would lose the account token; so it
+//! is written here first, encrypted, and a repeated exchange of the same public token goes on from it. On success only
+//! the account's id stays, for the repeat that asks what came of it. Rows are for one organization and for one hour.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Store, StoreError,
+    item::s,
+    keys,
+    rows::{Condition, Put, decode, encode, expired, expiring},
+};
+use crate::domain::{
+    account::Integration,
+    category::Category,
+    ids::{AccountId, MergeLinkedAccountId, OrganizationId},
+};
+
+/// How long a repeat is recognised.
+const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
+
+/// An exchange that Merge has answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InFlight {
+    pub organization: OrganizationId,
+    pub category: Category,
+    pub stage: Stage,
+}
+
+/// How far an exchange has come.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stage {
+    /// Merge gave the token; the account does not stand yet.
+    Answered {
+        merge_id: MergeLinkedAccountId,
+        /// KMS ciphertext of the account token.
+        token: Vec<u8>,
+        integration: Integration,
+    },
+    /// The account stands.
+    Done(AccountId),
+}
+
+#[derive(Serialize, Deserialize)]
+struct ExchangeItem {
+    organization: OrganizationId,
+    category: Category,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    merge_id: Option<MergeLinkedAccountId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token: Option<serde_bytes::ByteBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    integration: Option<Integration>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<AccountId>,
+}
+
+impl Store {
+    /// The exchange of the public token with this hash (SHA-256, hexadecimal), of whatever organization: the caller
+    /// compares. Absent once its hour is over.
+    pub async fn exchange(&self, hash: &str, now: Timestamp) -> Result<Option<InFlight>, StoreError> {
+        let item = self.row("exchange", &keys::exchange(hash)).await?.filter(|item| !expired(item, now));
+        let Some(item) = item else { return Ok(None) };
+        let item: ExchangeItem = decode(item)?;
+        let stage = match (item.account, item.merge_id, item.token) {
+            (Some(account), _, _) => Stage::Done(account),
+            (None, Some(merge_id), Some(token)) => {
+                Stage::Answered { merge_id, token: token.into_vec(), integration: item.integration.unwrap_or_default() }
+            }
+            // Nothing to go on from.
+            _ => return Ok(None),
+        };
+        Ok(Some(InFlight { organization: item.organization, category: item.category, stage }))
+    }
+
+    /// Writes the stage of an exchange, over an earlier one of the same organization only. `false`: the row is
+    /// another organization's.
+    pub async fn put_exchange(&self, hash: &str, exchange: &InFlight, now: Timestamp) -> Result<bool, StoreError> {
+        let (merge_id, token, integration, account) = match exchange.stage.clone() {
+            Stage::Answered { merge_id, token, integration } => {
+                (Some(merge_id), Some(serde_bytes::ByteBuf::from(token)), Some(integration), None)
+            }
+            Stage::Done(account) => (None, None, None, Some(account)),
+        };
+        let (organization, category) = (exchange.organization.clone(), exchange.category);
+        let item = ExchangeItem { organization, category, merge_id, token, integration, account };
+        let item =
+            expiring(encode(&keys::exchange(hash), &item)?, now.saturating_add(LIFETIME).unwrap_or(Timestamp::MAX));
+        let condition = Condition::new("attribute_not_exists(pk) OR #organization = :organization")
+            .value(":organization", s(exchange.organization.as_str()));
+        Ok(matches!(self.put_row("put_exchange", item, Some(condition)).await?, Put::Written(_)))
+    }
+
+    /// Forgets the exchange.
+    pub async fn erase_exchange(&self, hash: &str) -> Result<(), StoreError> {
+        self.delete_row("erase_exchange", &keys::exchange(hash), None).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! Limits: counters of what one organization does in one minute, one row each.
+
+use aws_sdk_dynamodb::types::ReturnValue;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Fault, Store, StoreError,
+    item::{Reader, key_of, n},
+    keys, with_retries,
+};
+use crate::domain::ids::OrganizationId;
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counter {
+    /// Exchanges that Merge has not accepted.
+    Exchange,
+    /// Syncs asked for by people.
+    Sync,
+}
+
+impl Counter {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Exchange => "exchange",
+            Self::Sync => "sync",
+        }
+    }
+}
+
+impl Store {
+    /// Adds `by` to the organization's counter of this minute and answers its value. Counting is not conditional: an
+    /// attempt whose answer was lost may count twice, which only makes the limit stricter.
+    pub async fn count(
+        &self,
+        of: &OrganizationId,
+        counter: Counter,
+        by: i64,
+        now: Timestamp,
+    ) -> Result<i64, StoreError> {
+        let key = keys::limit(of, counter.label(), now.as_second().div_euclid(60));
+        let ttl = now.saturating_add(SignedDuration::from_mins(10)).unwrap_or(Timestamp::MAX);
+        let answer = with_retries("count", || async {
+            self.client
+                .update_item()
+                .table_name(&self.accounts)
+                .set_key(Some(key_of(&key)))
+                .update_expression("ADD #count :by SET #ttl = :ttl")
+                .expression_attribute_names("#count", "count")
+                .expression_attribute_names("#ttl", "ttl")
+                .expression_attribute_values(":by", n(by))
+                .expression_attribute_values(":ttl", n(ttl.as_second()))
+                .return_values(ReturnValue::UpdatedNew)
+                .send()
+                .await
+                .map_err(|error| Fault::of(&error))
+        });
+        let attributes = answer.await?.and_then(|output| output.attributes).unwrap_or_default();
+        Reader(&attributes).number("count")
+    }
+}
