@@ -1,0 +1,85 @@
+//! A schedule: a function that EventBridge Scheduler invokes at a fixed rate.
+//!
+//! With a speed of X it runs X times as often, and event time runs X times as fast: it starts at
+//! `origin` when the stack starts and each tick is `every_seconds` later than the one before.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use crate::lambda::trace::Trace;
+use crate::lambda::{Host, Invocation};
+
+/// What a schedule invokes, and when.
+#[derive(Debug, Clone)]
+pub struct ScheduleOptions {
+    /// Cargo binary of the function.
+    pub binary: String,
+    pub every_seconds: u64,
+    /// Event JSON with EventBridge Scheduler's context attributes.
+    pub input: String,
+    /// Event time of the first tick, which comes at once.
+    pub origin: Timestamp,
+    pub speed: f64,
+}
+
+/// A running schedule; dropping it ends it.
+#[derive(Debug)]
+pub struct Schedule {
+    ticker: JoinHandle<()>,
+}
+
+impl Schedule {
+    pub fn start(options: ScheduleOptions, host: Host) -> Self {
+        Self { ticker: tokio::spawn(run(options, host)) }
+    }
+}
+
+impl Drop for Schedule {
+    fn drop(&mut self) {
+        self.ticker.abort();
+    }
+}
+
+/// One invocation as the schedule would do it at event time `at`.
+pub async fn tick(options: &ScheduleOptions, host: &Host, at: Timestamp) -> Invocation {
+    let chain = Trace::start(at.as_second().unsigned_abs());
+    host.invoke(&options.binary, input(&options.input, at).into(), &chain).await
+}
+
+async fn run(options: ScheduleOptions, host: Host) {
+    let period = Duration::from_secs_f64(options.every_seconds as f64 / options.speed);
+    let start = Instant::now();
+    let mut ticks = interval_at(start, period);
+    // A machine that slept has missed ticks; EventBridge does not make up for them either.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        let due = ticks.tick().await;
+        let number = (due.duration_since(start).as_secs_f64() / period.as_secs_f64()).round() as i64;
+        let elapsed = SignedDuration::from_secs(number * options.every_seconds as i64);
+        let at = options.origin.saturating_add(elapsed).unwrap_or(options.origin);
+        // Scheduler does not wait for an invocation: a slow one overlaps with the next.
+        let (options, host) = (options.clone(), host.clone());
+        tokio::spawn(async move { tick(&options, &host, at).await });
+    }
+}
+
+/// The event with its context attributes filled in.
+fn input(template: &str, at: Timestamp) -> String {
+    let time = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    template.replace("<aws.scheduler.scheduled-time>", &time).replace("<aws.scheduler.attempt-number>", "1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheduled_time_stands_in_the_event() {
+        let at = Timestamp::from_second(1_700_000_000).expect("in range");
+        let event = input(r#"{"scheduled_time": "<aws.scheduler.scheduled-time>"}"#, at);
+        assert_eq!(event, r#"{"scheduled_time": "2023-11-14T22:13:20Z"}"#);
+    }
+}
