@@ -161,15 +161,18 @@ function firstSync(page, account) {
 
 /** @param {Page} page @param {ReturnType<typeof summarize>} summary */
 function kinds({ language }, summary) {
+  const named = summary.kinds
+    .map((kind) => ({ ...kind, name: language.model(kind.model) }))
+    .sort((a, b) => a.name.localeCompare(b.name, language.locale));
   return h(
     "ul",
     { class: "kinds" },
-    summary.kinds.map(({ model, state }) =>
+    named.map(({ model, state, name }) =>
       h(
         "li",
         { key: model.model_id, class: `kind kind-${state}` },
         icon(KIND_ICONS[state]),
-        h("span", { class: "kind-name" }, language.model(model)),
+        h("span", { class: "kind-name" }, name),
         h(
           "span",
           { class: "kind-count" },

@@ -60,7 +60,6 @@ function tabs({ state, config, language, actions }) {
           tabIndex: category === state.tab ? 0 : -1,
           onClick: () => actions.openTab(category),
         },
-        icon(category),
         language.category(category),
       ),
     ),

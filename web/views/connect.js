@@ -1,9 +1,12 @@
 /**
- * Simple mode: one card per category with its benefit and one Connect button.
+ * Simple mode: per category a sentence of benefit, one of help, and one Connect button.
  */
 import { h } from "../vendor/preact.js";
 import { icon } from "./icons.js";
 import { button, notice } from "./parts.js";
+
+/** With this many buttons or more, solid ones would shout. */
+const QUIET_FROM = 3;
 
 /** @param {import("./parts.js").Page} page */
 export function connectView(page) {
@@ -14,14 +17,14 @@ export function connectView(page) {
     h("h2", { id: "connect-heading" }, language.t(page.state.accounts?.length ? "connect.more" : "connect.first")),
     h(
       "ul",
-      { class: `cards ${config.categories.length === 1 ? "cards-single" : ""}` },
-      config.categories.map((category) => card(page, category)),
+      { class: "offers" },
+      config.categories.map((category) => offer(page, category)),
     ),
   );
 }
 
 /** @param {import("./parts.js").Page} page @param {string} category */
-function card(page, category) {
+function offer(page, category) {
   const { state, config, language, actions } = page;
   const key = `connect-${category}`;
   const phase = state.attempts[key]?.phase;
@@ -33,21 +36,25 @@ function card(page, category) {
         : language.t(`category.${category}.connect`);
   return h(
     "li",
-    { key: category, class: "card" },
-    h("span", { class: "card-icon" }, icon(category)),
-    h("h3", null, language.category(category)),
-    h("p", null, language.t(`category.${category}.benefit`, { brand: config.brand.name })),
-    h("p", { class: "muted small", id: `help-${category}` }, language.t(`category.${category}.help`)),
-    notice(page, key),
+    { key: category, class: "offer" },
+    h("span", { class: "tile" }, icon(category)),
+    h(
+      "div",
+      { class: "offer-text" },
+      h("h3", null, language.category(category)),
+      h("p", null, language.t(`category.${category}.benefit`, { brand: config.brand.name })),
+      h("p", { class: "muted small", id: `help-${category}` }, language.t(`category.${category}.help`)),
+    ),
     button(
       {
         id: key,
-        class: "button-primary button-wide",
+        class: `offer-button ${config.categories.length < QUIET_FROM ? "button-primary" : "button-tonal"}`,
         working: phase === "starting" || phase === "finishing",
         describedBy: state.notices[key] ? `notice-${key} help-${category}` : `help-${category}`,
         onPress: () => actions.connect(category),
       },
       label,
     ),
+    notice(page, key),
   );
 }

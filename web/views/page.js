@@ -6,6 +6,7 @@ import { accountView } from "./account.js";
 import { appCentreView } from "./app-centre.js";
 import { confirmView } from "./confirm.js";
 import { connectView } from "./connect.js";
+import { icon } from "./icons.js";
 import { button, messageView, notice, skeleton } from "./parts.js";
 
 /** @typedef {import("./parts.js").Page} Page */
@@ -53,6 +54,11 @@ function welcome(page) {
   return h(
     "div",
     { class: "welcome" },
+    h(
+      "div",
+      { class: "welcome-icons" },
+      config.categories.map((category) => h("span", { key: category, class: "tile" }, icon(category))),
+    ),
     h("h1", null, language.t("welcome.heading")),
     h("p", null, language.t("welcome.sentence", { brand: config.brand.name })),
     notice(page, "session"),

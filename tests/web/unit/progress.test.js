@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { kindState, summarize } from "../../../web/progress.js";
+
+/** @param {Partial<ModelProgress>} facts @returns {ModelProgress} */
+const model = (facts) => ({ model_id: "hris.Employee", model_name: "Employee", status: null, last_synced_at: null, records: 0, ...facts });
+
+const CASES = /** @type {[Partial<ModelProgress>, string][]} */ ([
+  [{ status: null }, "waiting"],
+  [{ status: "PAUSED" }, "waiting"],
+  [{ status: "SYNCING" }, "running"],
+  [{ status: "DONE" }, "running"],
+  [{ status: "DONE", last_synced_at: "2026-11-22T05:00:00Z" }, "ready"],
+  [{ status: "SYNCING", last_synced_at: "2026-11-22T05:00:00Z" }, "ready"],
+  [{ status: "PARTIALLY_SYNCED", last_synced_at: "2026-11-22T05:00:00Z" }, "partial"],
+  [{ status: "FAILED" }, "failed"],
+  [{ status: "FAILED", last_synced_at: "2026-11-22T05:00:00Z" }, "ready"],
+  [{ status: "DISABLED" }, "off"],
+]);
+
+for (const [facts, expected] of CASES) {
+  test(`${facts.status ?? "no status"}${facts.last_synced_at ? ", data here" : ""} is ${expected}`, () => {
+    assert.equal(kindState(model(facts)), expected);
+  });
+}
+
+test("kinds that the system does not offer are not counted", () => {
+  const here = { status: "DONE", last_synced_at: "2026-11-22T05:00:00Z" };
+  const results = [model({ ...here, records: 3 }), model({ status: "SYNCING", records: 2 }), model({ status: "DISABLED" })];
+  const { here: done, total, records } = summarize({ results, sync_complete: false });
+  assert.deepEqual({ done, total, records }, { done: 1, total: 2, records: 5 });
+});
