@@ -20,6 +20,7 @@ pub mod tls;
 
 pub use page::{Page, PageLocale, PageMode};
 pub use reader::{ConfigError, Fault, Reader};
+pub(crate) use reader::{is_plain, is_secret};
 pub use sections::{
     AccountOwner, Clock, EventBus, Identity, Linking, Logging, Merge, Models, Queue, Retention, Tables, TokenKey,
     WebhookKeys, Worker,

@@ -119,7 +119,7 @@ impl<'a> Reader<'a> {
             return value;
         }
         match Url::parse(&value) {
-            Ok(url) if is_plain(&url) && (url.scheme() == "https" || is_loopback(&url)) => {
+            Ok(url) if is_plain(&url) && is_secret(&url) => {
                 value.trim_end_matches('/').to_owned()
             }
             Ok(url) if is_plain(&url) && url.scheme() == "http" => {
@@ -134,7 +134,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn is_plain(url: &Url) -> bool {
+/// Whether the URL is a host and a path and nothing else.
+pub(crate) fn is_plain(url: &Url) -> bool {
     url.has_host()
         && url.username().is_empty()
         && url.password().is_none()
@@ -142,8 +143,13 @@ fn is_plain(url: &Url) -> bool {
         && url.fragment().is_none()
 }
 
+/// Whether what is sent there stays between us and it: https, or plain HTTP to this machine.
+pub(crate) fn is_secret(url: &Url) -> bool {
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))
+}
+
 /// Whether the URL's host is this machine.
-pub(crate) fn is_loopback(url: &Url) -> bool {
+fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
