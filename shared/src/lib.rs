@@ -2,11 +2,13 @@
 //! state (`merge`, `store`, `queue`), and the edges of a Lambda function (`http`, `config`, `secrets`,
 //! `telemetry`).
 //!
-//! `domain` does no I/O and imports nothing of ours. `merge`, `store` and `queue` never import each other.
+//! `domain` does no I/O and imports nothing of ours. `merge`, `store` and `queue` never import each other; `linking`,
+//! above them, holds what two functions do with all three.
 
 pub mod config;
 pub mod domain;
 pub mod http;
+pub mod linking;
 pub mod merge;
 pub mod queue;
 pub mod secrets;
