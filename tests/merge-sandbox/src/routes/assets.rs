@@ -10,7 +10,7 @@ use crate::reply::Reply;
 
 /// `GET /initialize.js`.
 pub fn script() -> Response {
-    let script = concat!(include_str!("../../assets/initialize.js"));
+    let script = include_str!("../../assets/initialize.js");
     let mut response = Response::new(Body::from(script));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
