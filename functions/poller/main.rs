@@ -1,1 +1,28 @@
-fn main() {}
+//! Wires the poller.
+
+use std::time::{Duration, Instant};
+
+use functions::poller::{Poller, Tick, poll};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use shared::{
+    config::{self, aws, aws::Aws},
+    queue::Queue,
+    store::Store,
+    telemetry,
+};
+use tracing::Instrument;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let (logging, aws, tables, queue): (config::Logging, Aws, config::Tables, config::Queue) = config::load()?;
+    telemetry::init(&logging);
+    let sdk = aws::sdk_config(&aws)?;
+    let store = Store::connect(&sdk, &tables);
+    let poller = &Poller { store, queue: Queue::new(&sdk, &queue), reserve: Duration::from_secs(10) };
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Tick>| async move {
+        let left = event.context.deadline().elapsed().map_or_else(|ahead| ahead.duration(), |_| Duration::ZERO);
+        let span = telemetry::invocation(&event.context.request_id);
+        Ok::<_, Error>(poll(poller, &event.payload, Instant::now() + left).instrument(span).await?)
+    }))
+    .await
+}

@@ -1,0 +1,146 @@
+//! The sync worker: applies what the queue holds, one message at a time: webhook events, polls, sync jobs, deletions.
+//!
+//! A message is a hint or an order about one linked account; what is true is asked of Merge. Trouble at Merge's side
+//! is an outcome (the account is woken later); only what nobody expected fails a message and is received again.
+
+mod account_sync;
+mod bus;
+mod deletion;
+mod endpoint_sync;
+mod outcome;
+mod signals;
+mod state;
+
+use std::{
+    collections::HashMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use futures::FutureExt;
+use jiff::Timestamp;
+use shared::{
+    config,
+    domain::{
+        ids::AccountId,
+        message::{Message, Work},
+    },
+    linking::{LinkedEvent, Linking},
+    merge::{MergeClient, RateBudget},
+    queue::Queue,
+    store::Store,
+    telemetry::{self, Metric},
+};
+
+pub use bus::Bus;
+pub use outcome::WorkError;
+
+/// Everything the worker works with; built once per process.
+pub struct Worker {
+    pub store: Store,
+    pub merge: MergeClient,
+    pub linking: Linking,
+    pub queue: Queue,
+    pub bus: Bus,
+    pub settings: Settings,
+    budgets: Mutex<HashMap<AccountId, Arc<RateBudget>>>,
+}
+
+/// The worker's settings.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub models: config::Models,
+    pub requests_per_minute: u32,
+    pub slice: Duration,
+    /// How long after the first sweep of a deletion the second follows: longer than any worker lives.
+    pub second_sweep_after: Duration,
+    pub retention: config::Retention,
+    pub clock: config::Clock,
+}
+
+/// One invocation: its name, which fences workers apart, and when it has to stop taking up work.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    pub request_id: String,
+    pub stop_at: Instant,
+}
+
+impl Invocation {
+    pub fn time_is_up(&self) -> bool {
+        Instant::now() >= self.stop_at
+    }
+}
+
+/// A warm process keeps the budgets of this many accounts; then it starts over.
+const MOST_BUDGETS: usize = 1_000;
+
+impl Worker {
+    pub fn new(store: Store, merge: MergeClient, linking: Linking, queue: Queue, bus: Bus, settings: Settings) -> Self {
+        Self { store, merge, linking, queue, bus, settings, budgets: Mutex::default() }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    /// What is left of Merge's allowance for an account, shared by everything this process does for it.
+    fn budget(&self, account: AccountId) -> Arc<RateBudget> {
+        let mut budgets = self.budgets.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if budgets.len() >= MOST_BUDGETS && !budgets.contains_key(&account) {
+            budgets.clear();
+        }
+        let fresh = || Arc::new(RateBudget::new(self.settings.requests_per_minute));
+        budgets.entry(account).or_insert_with(fresh).clone()
+    }
+}
+
+/// Works through a batch. A message that fails is named, so that only it is received again; a panic fails one message.
+pub async fn handle(worker: &Worker, event: SqsEvent, invocation: &Invocation) -> SqsBatchResponse {
+    let mut answer = SqsBatchResponse::default();
+    for record in event.records {
+        let work = AssertUnwindSafe(apply(worker, &record, invocation)).catch_unwind();
+        let failure = match work.await {
+            Ok(Ok(())) => continue,
+            Ok(Err(error)) => telemetry::chain(&error),
+            Err(_) => "the worker panicked".to_owned(),
+        };
+        tracing::error!(error = failure, message_id = record.message_id, "a message failed");
+        telemetry::count(Metric::MessageFailed, 1);
+        let mut item = BatchItemFailure::default();
+        item.item_identifier = record.message_id.unwrap_or_default();
+        answer.batch_item_failures.push(item);
+    }
+    answer
+}
+
+/// Does what one message says.
+async fn apply(worker: &Worker, record: &SqsMessage, invocation: &Invocation) -> Result<(), WorkError> {
+    let message = Message::parse(record.body.as_deref().unwrap_or_default())?;
+    let merge_id = &message.merge_id;
+    tracing::debug!(%merge_id, work = ?message.work, "message");
+    match message.work {
+        Work::Linked { end_user_origin_id, category, is_relink, token } => {
+            let event = LinkedEvent {
+                merge_id,
+                end_user_origin_id: &end_user_origin_id,
+                category: &category,
+                is_relink,
+                token: token.as_deref(),
+            };
+            signals::linked(worker, event, invocation).await
+        }
+        Work::Synced { .. } | Work::RecordsChanged {} => signals::hint(worker, merge_id, invocation).await,
+        Work::Deleted {} => signals::deleted(worker, merge_id).await,
+        Work::Issue(issue) => signals::issue(worker, merge_id, &issue, invocation).await,
+        Work::Poll { of, .. } => account_sync::poll(worker, &of, invocation).await,
+        Work::Sync { of, mode, models, ask_provider, .. } => {
+            account_sync::requested(worker, &of, mode, &models, ask_provider, invocation).await
+        }
+        Work::Continue { of, chain, pages, full_since } => {
+            account_sync::go_on(worker, &of, chain, pages, full_since, invocation).await
+        }
+        Work::Delete { of, .. } => deletion::delete(worker, &of, invocation).await,
+    }
+}

@@ -119,9 +119,7 @@ impl<'a> Reader<'a> {
             return value;
         }
         match Url::parse(&value) {
-            Ok(url) if is_plain(&url) && is_secret(&url) => {
-                value.trim_end_matches('/').to_owned()
-            }
+            Ok(url) if is_plain(&url) && is_secret(&url) => value.trim_end_matches('/').to_owned(),
             Ok(url) if is_plain(&url) && url.scheme() == "http" => {
                 self.fault(variable, "must be an https URL");
                 String::new()

@@ -193,15 +193,19 @@ impl Section for Models {
 /// How the sync worker spends an invocation.
 #[derive(Clone, Debug)]
 pub struct Worker {
-    /// `WORK_SLICE_SECONDS`, seconds, 5 to 880, default 100: after them the worker checkpoints
+    /// `WORK_SLICE_SECONDS`, seconds, 1 to 880, default 100: after them the worker checkpoints
     /// and queues a continuation. Must leave the function's timeout some 20 s to finish a page.
     pub slice: Duration,
+    /// `SECOND_SWEEP_SECONDS`, seconds, default 180: how long after the first sweep of a deletion
+    /// the second looks for what a late worker wrote. Longer than the worker's timeout.
+    pub second_sweep_after: Duration,
 }
 
 impl Section for Worker {
     fn read(reader: &mut Reader<'_>) -> Self {
-        let seconds = reader.number_or("WORK_SLICE_SECONDS", 100_u64, 5, 880);
-        Self { slice: Duration::from_secs(seconds) }
+        let seconds = reader.number_or("WORK_SLICE_SECONDS", 100_u64, 1, 880);
+        let sweep = reader.number_or("SECOND_SWEEP_SECONDS", 180_u64, 1, 3_600);
+        Self { slice: Duration::from_secs(seconds), second_sweep_after: Duration::from_secs(sweep) }
     }
 }
 

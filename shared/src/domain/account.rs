@@ -92,6 +92,7 @@ pub struct LinkedAccount {
     pub facts: SyncFacts,
     /// A relink completed at this time.
     pub relinked_at: Option<Timestamp>,
+    pub deletion: Deletion,
     /// Rises with each continuation of its sync.
     pub chain: u64,
     pub due: Due,
@@ -100,6 +101,17 @@ pub struct LinkedAccount {
     pub updated_at: Timestamp,
     /// Rises with each write; a write over another version is refused.
     pub version: u64,
+}
+
+/// How far the deletion of an account has come, so that a crash repeats no call to Merge and skips no sweep.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    /// Merge has deleted it, or has it no more.
+    #[serde(default)]
+    pub gone_at_merge: bool,
+    /// The first sweep found nothing left at this time; the second looks again once every worker has ended.
+    #[serde(default)]
+    pub swept_at: Option<Timestamp>,
 }
 
 /// What the last finished work of the sync engine says about the account as a whole.

@@ -230,6 +230,7 @@ mod tests {
             issues: BTreeMap::new(),
             facts: SyncFacts { initial_sync_completed: true, ..SyncFacts::default() },
             relinked_at: None,
+            deletion: Default::default(),
             chain: 0,
             due: Due::every(PollClass::OneHour, id),
             created_by: "test".to_owned(),

@@ -78,6 +78,9 @@ pub enum Work {
         chain: u64,
         /// Committed pages of all endpoints when this was sent: a hop that moves none is the last.
         pages: u64,
+        /// A full read was asked for at this time and may not have begun everywhere.
+        #[serde(default)]
+        full_since: Option<Timestamp>,
     },
     /// Delete at Merge, then purge; `sweep` 2 looks again for what a late worker wrote.
     Delete {

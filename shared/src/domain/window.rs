@@ -86,6 +86,9 @@ pub struct Checkpoint {
     /// Live records.
     #[serde(default)]
     pub records: i64,
+    /// Committed pages of all windows: what tells a continuation that moved from one that did not.
+    #[serde(default)]
+    pub pages: u64,
     /// Number of full reads begun.
     #[serde(default)]
     pub generation: u64,
@@ -122,6 +125,7 @@ impl Checkpoint {
         let mut after = self.clone();
         after.n += u64::from(changed);
         after.records += page.live;
+        after.pages += 1;
         let Some(open) = &mut after.window else { return after };
         open.pages += 1;
         open.counts = open.counts.plus(page);

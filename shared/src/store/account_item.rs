@@ -13,7 +13,7 @@ use super::{
     rows::{decode, encode},
 };
 use crate::domain::{
-    account::{AccountStatus, Integration, Issue, LinkedAccount, SyncFacts},
+    account::{AccountStatus, Deletion, Integration, Issue, LinkedAccount, SyncFacts},
     category::Category,
     ids::{AccountId, MergeLinkedAccountId, OrganizationId},
     origin::EndUserOriginId,
@@ -45,6 +45,8 @@ struct AccountItem {
     facts: SyncFacts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     relinked_at: Option<Timestamp>,
+    #[serde(default)]
+    deletion: Deletion,
     chain: u64,
     due: String,
     due_at: String,
@@ -76,6 +78,7 @@ pub(super) fn to_item(account: &LinkedAccount) -> Result<Item, StoreError> {
         issues: account.issues,
         facts: account.facts,
         relinked_at: account.relinked_at,
+        deletion: account.deletion,
         chain: account.chain,
         due: account.due.key,
         due_at: time::fixed(account.created_at),
@@ -108,6 +111,7 @@ pub(super) fn from_item(item: Item) -> Result<LinkedAccount, StoreError> {
         issues: item.issues,
         facts: item.facts,
         relinked_at: item.relinked_at,
+        deletion: item.deletion,
         chain: item.chain,
         due: Due { key: item.due, class: item.due_class },
         created_by: item.created_by,
@@ -155,6 +159,7 @@ mod tests {
             issues: BTreeMap::from([("i1".to_owned(), issue)]),
             facts: SyncFacts { records: 12, ..SyncFacts::default() },
             relinked_at: Some(at),
+            deletion: Deletion::default(),
             chain: 3,
             due: Due::every(PollClass::FiveMinutes, id).wake(29_400_000),
             created_by: "user_1".to_owned(),

@@ -86,22 +86,6 @@ impl Fault {
     }
 }
 
-/// The reason codes of a cancelled transaction, one per item, `None` for items that were fine.
-pub(crate) fn cancellation_codes<R>(
-    error: &SdkError<aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError, R>,
-) -> Vec<String> {
-    use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException;
-    match error {
-        SdkError::ServiceError(service) => match service.err() {
-            TransactionCanceledException(cancelled) => {
-                cancelled.cancellation_reasons().iter().map(|r| r.code().unwrap_or_default().to_owned()).collect()
-            }
-            _ => Vec::new(),
-        },
-        _ => Vec::new(),
-    }
-}
-
 const ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 

@@ -23,10 +23,13 @@ pub mod records;
 mod rows;
 pub mod tick;
 
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 
+use crate::config;
+
 pub use error::StoreError;
-pub(crate) use error::{Fault, cancellation_codes, with_retries};
+pub(crate) use error::{Fault, with_retries};
 pub(crate) use item::Item;
 
 /// Both tables and the client that reaches them.
@@ -38,6 +41,11 @@ pub struct Store {
 }
 
 impl Store {
+    /// Both tables of the configuration. A function without records is given no records table, and calls none.
+    pub fn connect(sdk: &SdkConfig, tables: &config::Tables) -> Self {
+        Self::new(Client::new(sdk), &tables.accounts, tables.records.clone().unwrap_or_default())
+    }
+
     pub fn new(client: Client, accounts_table: impl Into<String>, records_table: impl Into<String>) -> Self {
         Self { client, accounts: accounts_table.into(), records: records_table.into() }
     }

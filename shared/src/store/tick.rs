@@ -86,9 +86,12 @@ impl Store {
                 .update_item()
                 .table_name(&self.accounts)
                 .set_key(Some(key_of(&key)))
-                .update_expression("SET due = due_class")
+                // Raises the version, so that a writer who read the wake cannot write it back.
+                .update_expression("SET due = due_class, #v = #v + :one")
                 .condition_expression("due = :wake")
+                .expression_attribute_names("#v", "version")
                 .expression_attribute_values(":wake", s(wake))
+                .expression_attribute_values(":one", n(1))
                 .send()
                 .await
                 .map_err(|e| Fault::of(&e))

@@ -1,0 +1,255 @@
+//! A run: everything there is to fetch of one account now. Ask Merge how far its syncs are, fetch what became readable
+//! with the models side by side, then say on the account's row what that means.
+
+use std::collections::{HashMap, HashSet};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use shared::{
+    domain::{
+        account::{AccountStatus, LinkedAccount, TroubleCode},
+        endpoint::Endpoint,
+        message::{AccountRef, Message, SyncMode, Work},
+        secret::AccountToken,
+        sync_status::{self, SyncStatus},
+        window::Checkpoint,
+    },
+    merge::{ErrorKind, MergeError},
+    store::checkpoint::StoredSyncStatus,
+    telemetry::{self, Metric},
+};
+
+use super::{
+    Invocation, WorkError, Worker, deletion,
+    endpoint_sync::{End, EndpointSync, Report},
+    state::{self, Findings},
+};
+
+/// Models fetched side by side: enough to use the largest plan's allowance at half a second a page.
+const MODELS_AT_ONCE: usize = 4;
+
+/// Which of Merge's answers a run needs anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// How far the syncs are, and whether the account is well.
+    StatusAndAccount,
+    Status,
+    /// Nothing: what was stored says enough.
+    Stored,
+}
+
+/// A run and what it was asked for.
+struct Run<'a> {
+    worker: &'a Worker,
+    of: &'a AccountRef,
+    invocation: &'a Invocation,
+    ask: Ask,
+    full_since: Option<Timestamp>,
+    /// Empty: all.
+    only: Vec<&'static Endpoint>,
+}
+
+impl<'a> Run<'a> {
+    fn new(worker: &'a Worker, of: &'a AccountRef, invocation: &'a Invocation, ask: Ask) -> Self {
+        Self { worker, of, invocation, ask, full_since: None, only: Vec::new() }
+    }
+}
+
+/// The poller found the account due: unfinished deletions go on, live accounts are looked at.
+pub async fn poll(worker: &Worker, of: &AccountRef, invocation: &Invocation) -> Result<(), WorkError> {
+    let Some(account) = worker.store.account(&of.organization, of.account).await? else { return Ok(()) };
+    match account.status {
+        AccountStatus::Deleting => deletion::delete(worker, of, invocation).await,
+        AccountStatus::Deleted => deletion::retire(worker, account, invocation).await,
+        _ => run(Run::new(worker, of, invocation, Ask::StatusAndAccount), account, 0).await,
+    }
+}
+
+/// A webhook hinted that something became readable, or that the account itself changed.
+pub async fn hinted(
+    worker: &Worker,
+    account: LinkedAccount,
+    ask: Ask,
+    invocation: &Invocation,
+) -> Result<(), WorkError> {
+    let of = AccountRef { organization: account.organization.clone(), account: account.id };
+    run(Run::new(worker, &of, invocation, ask), account, 0).await
+}
+
+/// Somebody asked: a first sync, a refresh, a catch-up after a relink.
+pub async fn requested(
+    worker: &Worker,
+    of: &AccountRef,
+    mode: SyncMode,
+    models: &[String],
+    ask_provider: bool,
+    invocation: &Invocation,
+) -> Result<(), WorkError> {
+    let Some(account) = worker.store.account(&of.organization, of.account).await? else { return Ok(()) };
+    if ask_provider {
+        let token = worker.linking.token_of(&account).await?;
+        if let Err(error) = worker.merge.resync(account.category, &token).await {
+            // The plan may not allow it; what Merge has is fetched all the same.
+            tracing::info!(%error, "Merge did not start a resync");
+        }
+    }
+    let mut asked = Run::new(worker, of, invocation, Ask::StatusAndAccount);
+    asked.full_since = (mode == SyncMode::Full).then(|| worker.now());
+    asked.only = models.iter().filter_map(|key| Endpoint::by_key(key)).collect();
+    run(asked, account, 0).await
+}
+
+/// The next hop of a chain. An older hop than the account's chain is a copy; a hop whose parent moved nothing is the
+/// last.
+pub async fn go_on(
+    worker: &Worker,
+    of: &AccountRef,
+    chain: u64,
+    pages: u64,
+    full_since: Option<Timestamp>,
+    invocation: &Invocation,
+) -> Result<(), WorkError> {
+    let Some(account) = worker.store.account(&of.organization, of.account).await? else { return Ok(()) };
+    if account.chain != chain {
+        return Ok(());
+    }
+    let mut asked = Run::new(worker, of, invocation, Ask::Stored);
+    asked.full_since = full_since;
+    run(asked, account, pages).await
+}
+
+/// `pages_before`: committed pages when the message was sent, zero at the start of a chain.
+async fn run(asked: Run<'_>, account: LinkedAccount, pages_before: u64) -> Result<(), WorkError> {
+    if !account.status.connected() {
+        return Ok(());
+    }
+    let worker = asked.worker;
+    let mut findings = Findings::default();
+
+    // 1. The account's token, and what Merge says about its syncs and the account itself.
+    let token = worker.linking.token_of(&account).await?;
+    let rows = match statuses(&asked, &account, &token, &mut findings).await? {
+        Ok(rows) => rows,
+        Err(error) => {
+            state::hold_back(worker, &account, &error, &mut findings).await?;
+            state::save(worker, asked.of, None, &[], findings).await?;
+            return Ok(());
+        }
+    };
+
+    // 2. Fetch what is readable, models side by side within the account's allowance.
+    let checkpoints = worker.store.checkpoints(account.id).await?;
+    let mut reports = fetch(&asked, &account, &token, &rows, checkpoints.clone()).await?;
+
+    // 3. Say on the account's row what that means.
+    let mut after = checkpoints;
+    for report in &mut reports {
+        findings.learn(worker, &account, report).await?;
+        if let Some(checkpoint) = report.checkpoint.take() {
+            after.insert(report.endpoint.slug(), checkpoint);
+        }
+    }
+    if let Some(error) = findings.backpressure.take() {
+        state::hold_back(worker, &account, &error, &mut findings).await?;
+    }
+    let out_of_time = reports.iter().any(|report| matches!(report.end, End::OutOfTime));
+    findings.chain_moves = out_of_time;
+    let saved = state::save(worker, asked.of, Some(&after), &rows, findings).await?;
+
+    // 4. The time was up before the work was done: the next invocation goes on.
+    if let (true, Some(saved)) = (out_of_time, saved) {
+        go_on_later(&asked, &saved, pages_before, &after).await?;
+    }
+    Ok(())
+}
+
+/// Merge's sync status, stored when it differs; and the account's own status when asked for.
+async fn statuses(
+    asked: &Run<'_>,
+    account: &LinkedAccount,
+    token: &AccountToken,
+    findings: &mut Findings,
+) -> Result<Result<Vec<SyncStatus>, MergeError>, WorkError> {
+    let worker = asked.worker;
+    let stored = worker.store.sync_status(account.id).await?;
+    if let (Ask::Stored, Some(stored)) = (asked.ask, &stored) {
+        return Ok(Ok(stored.rows.clone()));
+    }
+    let budget = worker.budget(account.id);
+    budget.take().await;
+    let rows = match worker.merge.sync_status(account.category, token).await {
+        Ok(rows) => rows,
+        Err(error) => return Ok(Err(error)),
+    };
+    if asked.ask == Ask::StatusAndAccount {
+        budget.take().await;
+        match worker.merge.account_details(account.category, token).await {
+            Ok(details) => findings.details = Some(details),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    for model in sync_status::unknown_models(&rows, account.category) {
+        tracing::info!(model, "Merge names a model that this build does not know");
+        telemetry::count_by(Metric::MergeContractDrift, "model", 1);
+    }
+    if stored.as_ref().is_none_or(|stored| stored.rows != rows) {
+        let status = StoredSyncStatus { rows: rows.clone(), read_at: worker.now() };
+        worker.store.put_sync_status(asked.of, &status).await?;
+    }
+    Ok(Ok(rows))
+}
+
+async fn fetch(
+    asked: &Run<'_>,
+    account: &LinkedAccount,
+    token: &AccountToken,
+    rows: &[SyncStatus],
+    mut checkpoints: HashMap<String, Checkpoint>,
+) -> Result<Vec<Report>, WorkError> {
+    let worker = asked.worker;
+    let budget = worker.budget(account.id);
+    let mut met = HashSet::new();
+    let work: Vec<_> = sync_status::pair(rows, account.category, &worker.settings.models.filter)
+        .into_iter()
+        // Two rows may name one model in Merge's two spellings.
+        .filter(|(endpoint, _)| met.insert(endpoint.slug()))
+        .filter(|(endpoint, _)| asked.only.is_empty() || asked.only.contains(endpoint))
+        .map(|(endpoint, status)| (endpoint, status, checkpoints.remove(&endpoint.slug())))
+        .collect();
+    stream::iter(work)
+        .map(|(endpoint, status, checkpoint)| {
+            let sync =
+                EndpointSync { worker, of: asked.of, token, budget: &budget, invocation: asked.invocation, endpoint };
+            async move { sync.run(checkpoint, Some(status), asked.full_since).await }
+        })
+        .buffer_unordered(MODELS_AT_ONCE)
+        .try_collect()
+        .await
+}
+
+async fn go_on_later(
+    asked: &Run<'_>,
+    account: &LinkedAccount,
+    pages_before: u64,
+    checkpoints: &HashMap<String, Checkpoint>,
+) -> Result<(), WorkError> {
+    let pages: u64 = checkpoints.values().map(|checkpoint| checkpoint.pages).sum();
+    if pages <= pages_before {
+        telemetry::count(Metric::ContinuationStuck, 1);
+        tracing::error!(account = %account.id, "a work slice committed nothing; the chain ends and the poller takes over");
+        return Ok(());
+    }
+    let work = Work::Continue { of: asked.of.clone(), chain: account.chain, pages, full_since: asked.full_since };
+    asked.worker.queue.send(&Message::new(account.merge_id.clone(), work)).await?;
+    Ok(())
+}
+
+/// The trouble that a refusal by Merge stands for.
+pub fn trouble_of(error: &MergeError, key_refused: bool) -> TroubleCode {
+    match error.kind() {
+        ErrorKind::Unauthorized if key_refused => TroubleCode::ApiKeyRefused,
+        ErrorKind::Unauthorized => TroubleCode::AccountTokenRefused,
+        ErrorKind::RateLimited | ErrorKind::Unavailable => TroubleCode::MergeUnavailable,
+        _ => TroubleCode::ContractBroken,
+    }
+}

@@ -1,0 +1,175 @@
+//! Deleting an account in two phases: first at Merge, then here. Nothing is erased before Merge has deleted the
+//! account or is known to have it no more; what a late worker writes after the first sweep is found by the second.
+//! Any step may be the last before a crash: the poller finds the account and the work goes on from its row.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use shared::{
+    domain::{
+        account::{AccountStatus, LinkedAccount, Trouble, TroubleCode},
+        ids::AccountId,
+        message::{AccountRef, Message, Work},
+        schedule::{Due, PollClass},
+    },
+    merge::{ErrorKind, MergeError},
+    store::{
+        accounts::Change,
+        events::{Event, EventKind, SYSTEM},
+        purge::Purged,
+        receipts::Receipt,
+    },
+    telemetry::{self, Metric},
+};
+use uuid::Uuid;
+
+use super::{Invocation, WorkError, Worker, state::add_event};
+
+/// Where an account that is gone at Merge waits for its retention to end.
+pub fn resting_place(account: AccountId) -> Due {
+    Due::every(PollClass::Daily, account)
+}
+
+/// Takes the deletion of an account as far as it can go now.
+pub async fn delete(worker: &Worker, of: &AccountRef, invocation: &Invocation) -> Result<(), WorkError> {
+    let Some(account) = worker.store.account(&of.organization, of.account).await? else { return Ok(()) };
+    if account.status != AccountStatus::Deleting {
+        return Ok(());
+    }
+
+    // 1. Merge's side. Without certainty nothing is erased; the poller asks again.
+    if !account.deletion.gone_at_merge {
+        match delete_at_merge(worker, &account).await? {
+            Ok(()) => note(worker, of, |account| account.deletion.gone_at_merge = true).await?,
+            Err(error) => return blocked(worker, &account, &error).await,
+        }
+    }
+
+    // 2. First sweep: everything but the account's own rows.
+    let Some(swept_at) = account.deletion.swept_at else {
+        let purged = sweep(worker, &account, invocation).await?;
+        if !purged.finished {
+            return again(worker, of, &account).await;
+        }
+        let now = worker.now();
+        let wake = after(now, worker.settings.second_sweep_after);
+        let minute = worker.settings.clock.minute(wake) + 1;
+        return note(worker, of, |account| {
+            account.deletion.swept_at = Some(now);
+            account.due = Due::every(PollClass::FiveMinutes, account.id).wake(minute);
+        })
+        .await;
+    };
+
+    // 3. Second sweep, once every worker that might still write has ended; then the rows that held it all together.
+    if worker.now() < after(swept_at, worker.settings.second_sweep_after) {
+        return Ok(());
+    }
+    let purged = sweep(worker, &account, invocation).await?;
+    if !purged.finished {
+        return again(worker, of, &account).await;
+    }
+    worker.store.erase_account(&account.organization, account.id, account.category, &account.merge_id).await?;
+    telemetry::count(Metric::AccountPurged, 1);
+    tracing::info!(account = %account.id, "the account is erased");
+    Ok(())
+}
+
+/// An account that is gone at Merge's side: after its retention it is deleted here too, without asking Merge.
+pub async fn retire(worker: &Worker, account: LinkedAccount, invocation: &Invocation) -> Result<(), WorkError> {
+    if worker.now() < after(account.status_since, worker.settings.retention.deleted) {
+        return Ok(());
+    }
+    let of = AccountRef { organization: account.organization, account: account.id };
+    note(worker, &of, |account| {
+        account.status = AccountStatus::Deleting;
+        account.deletion.gone_at_merge = true;
+    })
+    .await?;
+    delete(worker, &of, invocation).await
+}
+
+/// `Ok`: Merge has the account no more. The inner error says why that is not certain.
+async fn delete_at_merge(worker: &Worker, account: &LinkedAccount) -> Result<Result<(), MergeError>, WorkError> {
+    let token = worker.linking.token_of(account).await?;
+    let refused = match worker.merge.delete_account(account.category, &token).await {
+        Ok(()) => return Ok(Ok(())),
+        Err(error) => error,
+    };
+    if !matches!(refused.kind(), ErrorKind::Unauthorized | ErrorKind::NotFound) {
+        return Ok(Err(refused));
+    }
+    // Gone already, a fault of the token, or an outage of our key? The list needs the key alone.
+    Ok(match worker.merge.linked_account(&account.merge_id).await {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => Err(refused),
+        Err(error) => Err(error),
+    })
+}
+
+async fn blocked(worker: &Worker, account: &LinkedAccount, error: &MergeError) -> Result<(), WorkError> {
+    telemetry::count_by(Metric::MergeError, error.label(), 1);
+    if error.is_api_key_refused() {
+        telemetry::count(Metric::MergeApiKeyRefused, 1);
+    }
+    tracing::warn!(account = %account.id, error = telemetry::chain(error), "a deletion waits for Merge; nothing is erased");
+    let now = worker.now();
+    let of = AccountRef { organization: account.organization.clone(), account: account.id };
+    if account.facts.trouble.is_none() {
+        let event = Event::new(now, EventKind::DeleteBlocked, SYSTEM).with("reason", error.label());
+        add_event(worker, account, &event).await?;
+    }
+    note(worker, &of, |account| {
+        account.facts.trouble.get_or_insert(Trouble { code: TroubleCode::DeleteBlocked, since: now });
+        account.due = Due::every(PollClass::FiveMinutes, account.id);
+    })
+    .await
+}
+
+/// Erases what it can in this slice and adds it to the receipt.
+async fn sweep(worker: &Worker, account: &LinkedAccount, invocation: &Invocation) -> Result<Purged, WorkError> {
+    let purged = worker.store.purge(account.id, account.category, || !invocation.time_is_up()).await?;
+    if purged.finished {
+        if let Some(hash) = &account.public_token_hash {
+            worker.store.erase_exchange(hash).await?;
+        }
+        worker.store.erase_parked(&account.merge_id).await?;
+    }
+    let before = worker.store.receipt(&account.organization, account.id).await?;
+    let mut erased: BTreeMap<String, u64> = before.map(|receipt| receipt.erased).unwrap_or_default();
+    *erased.entry("records".to_owned()).or_default() += purged.records;
+    *erased.entry("rows".to_owned()).or_default() += purged.other_items;
+    let receipt = Receipt { category: account.category, erased_at: worker.now(), erased };
+    worker.store.put_receipt(&account.organization, account.id, &receipt).await?;
+    Ok(purged)
+}
+
+/// Queues the next slice of a purge.
+async fn again(worker: &Worker, of: &AccountRef, account: &LinkedAccount) -> Result<(), WorkError> {
+    let sweep = 1 + u8::from(account.deletion.swept_at.is_some());
+    let work = Work::Delete { of: of.clone(), sweep, request: Uuid::new_v4() };
+    worker.queue.send(&Message::new(account.merge_id.clone(), work)).await?;
+    Ok(())
+}
+
+async fn note(worker: &Worker, of: &AccountRef, mut change: impl FnMut(&mut LinkedAccount)) -> Result<(), WorkError> {
+    let now = worker.now();
+    worker
+        .store
+        .change_account(&of.organization, of.account, |account| {
+            let read = account.clone();
+            change(account);
+            if *account == read {
+                return Change::Keep;
+            }
+            account.updated_at = now;
+            Change::Write
+        })
+        .await?;
+    Ok(())
+}
+
+fn after(at: Timestamp, wait: std::time::Duration) -> Timestamp {
+    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+    at.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
