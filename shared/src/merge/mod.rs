@@ -14,6 +14,7 @@ mod lists;
 mod records;
 pub mod signature;
 mod transport;
+pub mod webhook;
 mod wire;
 
 pub use budget::RateBudget;

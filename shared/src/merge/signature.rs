@@ -14,16 +14,25 @@ pub const HEADER: &str = "x-merge-webhook-signature";
 /// Which of `keys` signed `body`, as an index; `None` if none did. Takes base64url with or without padding, and nothing
 /// else: standard base64 or hexadecimal would let one delivery be told in several ways. Compares in constant time.
 pub fn verify(header: &str, body: &[u8], keys: &[WebhookKey]) -> Option<usize> {
+    let signature = decode(header)?;
+    keys.iter().position(|key| {
+        Hmac::<Sha256>::new_from_slice(key.expose().as_bytes())
+            .is_ok_and(|mac| mac.chain_update(body).verify_slice(&signature).is_ok())
+    })
+}
+
+/// Whether the header could be a signature under some key: only then are newer keys worth a call.
+pub fn is_well_formed(header: &str) -> bool {
+    decode(header).is_some()
+}
+
+fn decode(header: &str) -> Option<Vec<u8>> {
     // 32 bytes are 43 characters and at most one of padding.
     let unpadded = header.strip_suffix('=').unwrap_or(header);
     if unpadded.len() != 43 {
         return None;
     }
-    let signature = URL_SAFE_NO_PAD.decode(unpadded).ok()?;
-    keys.iter().position(|key| {
-        Hmac::<Sha256>::new_from_slice(key.expose().as_bytes())
-            .is_ok_and(|mac| mac.chain_update(body).verify_slice(&signature).is_ok())
-    })
+    URL_SAFE_NO_PAD.decode(unpadded).ok()
 }
 
 /// Signs a body as Merge does: padded. For tests and the local stack.

@@ -40,6 +40,8 @@ struct State {
 
 /// Forged deliveries must not turn into calls.
 const REFETCH_EVERY: Duration = Duration::from_secs(30);
+/// Shorter than the pause after which Merge sends a delivery again.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(500);
 
 impl WebhookKeyring {
     /// An empty keyring. [`load`](Self::load) fills it in the init phase; if that fails, [`refreshed`](Self::refreshed)
@@ -74,14 +76,18 @@ impl WebhookKeyring {
     }
 
     /// For a delivery that fits none of the cached keys: the keys read again, or `None` if they were read within the
-    /// last 30 seconds and the delivery is to be judged by them. An error means that nobody can judge it now. A read
-    /// that failed is tried again at once.
+    /// last 30 seconds and the delivery is to be judged by them. An error means that nobody can judge it now; after a
+    /// read that failed, the next is half a second away.
     pub async fn refreshed(&self) -> Result<Option<Arc<[WebhookKey]>>, SecretsError> {
-        let recent = {
+        let (since, failed) = {
             let state = self.state();
-            !state.failed && state.asked.is_some_and(|asked| asked.elapsed() < REFETCH_EVERY)
+            (state.asked.map(|asked| asked.elapsed()), state.failed)
         };
-        if recent { Ok(None) } else { self.load().await.map(Some) }
+        match (since, failed) {
+            (Some(since), false) if since < REFETCH_EVERY => Ok(None),
+            (Some(since), true) if since < PAUSE_AFTER_FAILURE => Err(SecretsError::Store("it failed just now".into())),
+            _ => self.load().await.map(Some),
+        }
     }
 
     async fn read(&self) -> Result<Arc<[WebhookKey]>, SecretsError> {
