@@ -1,1 +1,28 @@
-fn main() {}
+//! Wires the exchange function.
+
+use std::sync::Arc;
+
+use functions::exchange::{self, Exchanges};
+use shared::config::{self, Identity, Logging, Merge, Retention, Tables, TokenKey, aws::Aws};
+use shared::linking::Linking;
+use shared::merge::MergeClient;
+use shared::queue::Queue;
+use shared::secrets::{self, TokenCipher};
+use shared::store::Store;
+use shared::{http, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    type Sections = (Logging, Aws, Tables, config::Queue, TokenKey, Merge, Identity, Retention);
+    let (logging, aws, tables, queue, token_key, merge, identity, retention): Sections = config::load()?;
+    telemetry::init(&logging);
+    let sdk = config::aws::sdk_config(&aws)?;
+    let linking = Linking {
+        store: Store::connect(&sdk, &tables),
+        merge: MergeClient::new(&merge, secrets::api_key(&sdk, &merge).await?)?,
+        tokens: Arc::new(TokenCipher::new(&sdk, &token_key)),
+        history: retention.history,
+    };
+    let exchanges = Exchanges { linking, queue: Queue::new(&sdk, &queue), identity };
+    http::serve(|request| exchange::handle(&exchanges, request)).await
+}

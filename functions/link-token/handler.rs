@@ -1,0 +1,118 @@
+//! Link tokens: `POST /v1/link-tokens` reserves an account, or reuses the reservation that stands, and asks Merge for a
+//! fresh link token under its origin id.
+//!
+//! The reservation is one conditional write, made before Merge is called: whatever happens to the dialog, the next
+//! attempt finds the same id, and Merge the same account.
+
+use jiff::Timestamp;
+use lambda_http::Request;
+use shared::{
+    api::{
+        access,
+        limiter::Limiter,
+        links::{CreateLinkToken, EndUser, LinkTokenCreated, integration_slug},
+    },
+    config,
+    domain::{ids::AccountId, origin::EndUserOriginId},
+    http::{self, Answer, Caller, Code, Problem, Scope},
+    merge::{ErrorKind, LinkTokenRequest, MergeClient, MergeError},
+    store::{
+        Store,
+        events::{Event, EventKind},
+        pending::{Reservation, Slot, SlotState},
+    },
+    telemetry,
+};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// What the function works with.
+pub struct LinkTokens {
+    pub store: Store,
+    pub merge: MergeClient,
+    pub identity: config::Identity,
+    pub linking: config::Linking,
+    pub retention: config::Retention,
+    pub limiter: Limiter,
+}
+
+/// Answers one request.
+pub async fn handle(tokens: &LinkTokens, request: Request) -> Result<Answer, Problem> {
+    // 1. Who asks, and for what.
+    let caller = Caller::of(&request, &tokens.identity)?;
+    caller.require(Scope::LinkedAccountsWrite)?;
+    let wanted: CreateLinkToken = http::body(&request)?;
+    let integration = wanted.integration.as_deref().map(integration_slug).transpose()?;
+    let labels = (caller.email.as_deref(), caller.organization_name.as_deref());
+    let end_user = EndUser::of(labels.0, labels.1, wanted.end_user.as_ref())?;
+    let subject = format!("{}\n{}", caller.organization, caller.subject);
+    tokens.limiter.take(&subject, Instant::now()).map_err(Problem::rate_limited)?;
+
+    // 2. Reserve the account to be, or find the reservation.
+    let (slot, attempt) = reserve(tokens, &caller, &wanted).await?;
+
+    // 3. A fresh link token, never stored.
+    let ask = LinkTokenRequest {
+        category: slot.category,
+        origin_id: &slot.origin_id,
+        email: &end_user.email,
+        organization_name: &end_user.organization_name,
+        integration,
+        language: wanted.language.map(|language| language.code()),
+        magic_link: wanted.magic_link,
+        expiry_minutes: tokens.linking.expiry_minutes,
+    };
+    let answer = tokens.merge.create_link_token(&ask).await;
+    let answer = answer.map_err(|error| refused(error, integration.is_some()))?;
+
+    // 4. Reply.
+    let organization = telemetry::hashed(&caller.organization);
+    tracing::info!(organization, account = %slot.account, category = %slot.category, attempt, "link token");
+    let (name, url) = (answer.integration_name, answer.magic_link_url.as_ref());
+    http::created(&LinkTokenCreated::new(&answer.link_token, name, url, slot.account.uuid()))
+}
+
+/// The reservation and a word for which attempt this is. A reused one costs no second write.
+async fn reserve(
+    tokens: &LinkTokens,
+    caller: &Caller,
+    wanted: &CreateLinkToken,
+) -> Result<(Slot, &'static str), Problem> {
+    let now = Timestamp::now();
+    let (category, strategy) = (wanted.category, tokens.linking.strategy);
+    let account = AccountId::new(Uuid::new_v4());
+    let fresh = Slot {
+        organization: caller.organization.clone(),
+        category,
+        account,
+        origin_id: EndUserOriginId::new(strategy, &caller.organization, category, account),
+        state: SlotState::Pending,
+        created_by: caller.subject.clone(),
+        created_at: now,
+    };
+    let (slot, attempt) = match tokens.store.reserve(fresh, strategy).await? {
+        Reservation::Reused(slot) => return Ok((slot, "reused")),
+        Reservation::First(slot) => (slot, "first"),
+        Reservation::Additional(slot) => (slot, "additional"),
+        Reservation::AlreadyConnected => {
+            return Err(Problem::new(Code::AlreadyConnected, "The organization has connected this category already."));
+        }
+        Reservation::Disconnecting => return Err(access::disconnecting()),
+    };
+    let event = Event::new(now, EventKind::LinkStarted, &caller.subject).with("attempt", attempt);
+    tokens.store.add_event(slot.account, &event, Uuid::new_v4(), tokens.retention.history).await?;
+    Ok((slot, attempt))
+}
+
+/// What Merge refuses: an integration that is not offered is the caller's to correct, the rest is ours.
+fn refused(error: MergeError, integration: bool) -> Problem {
+    match error.kind() {
+        ErrorKind::Rejected if integration => {
+            Problem::invalid("The integration cannot be connected in this category.").because(error)
+        }
+        ErrorKind::Rejected | ErrorKind::Forbidden | ErrorKind::NotFound => {
+            Problem::new(Code::MergeUnavailable, "A connection cannot be started at the moment.").because(error)
+        }
+        _ => error.into(),
+    }
+}

@@ -3,15 +3,19 @@
 //! Every change rests on the version that was read, so that two writers never undo each other's work. Every call
 //! takes the organization: the row of another organization's account cannot even be named.
 
+use futures::future::try_join_all;
+
 use super::{
     Store, StoreError,
     account_item::{from_item, to_item},
     item::n,
     keys::{self, prefix},
+    pending::{Slot, SlotState},
     rows::{Condition, From, Put},
 };
 use crate::domain::{
     account::LinkedAccount,
+    category::Category,
     ids::{AccountId, OrganizationId},
 };
 
@@ -34,6 +38,14 @@ pub enum Change {
     Keep,
 }
 
+/// What an id names within an organization.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    Account(Box<LinkedAccount>),
+    /// An attempt that was not finished.
+    Pending(Slot),
+}
+
 /// A page of an organization's accounts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AccountPage {
@@ -46,6 +58,17 @@ impl Store {
     /// The account, read consistently. `None` if it does not exist or is another organization's.
     pub async fn account(&self, of: &OrganizationId, id: AccountId) -> Result<Option<LinkedAccount>, StoreError> {
         self.row("account", &keys::account(of, id)).await?.map(from_item).transpose()
+    }
+
+    /// The account or the pending attempt with this id. `None` if there is none, or it is another organization's.
+    pub async fn find(&self, of: &OrganizationId, id: AccountId) -> Result<Option<Found>, StoreError> {
+        if let Some(account) = self.account(of, id).await? {
+            return Ok(Some(Found::Account(Box::new(account))));
+        }
+        // A slot is keyed by its category. Reads cost less than the right to query would.
+        let slots = try_join_all(Category::ALL.map(|category| self.slot(of, category))).await?;
+        let pending = slots.into_iter().flatten().find(|slot| slot.account == id && slot.state == SlotState::Pending);
+        Ok(pending.map(Found::Pending))
     }
 
     /// The accounts of an organization in the order of their ids, whatever their status; pending attempts are not

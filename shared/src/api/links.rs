@@ -1,0 +1,177 @@
+//! Link tokens and exchanges: `POST /v1/link-tokens`, `/v1/linked-accounts` and `/v1/linked-accounts/{id}/relink`.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::domain::{category::Category, secret::LinkToken};
+use crate::http::Problem;
+
+/// Asks for a link token.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateLinkToken {
+    /// The kind of system to connect.
+    #[schema(value_type = String, example = "hris")]
+    pub category: Category,
+    /// Slug of the one integration to offer; none offers all of the category.
+    #[serde(default)]
+    pub integration: Option<String>,
+    /// Language of the dialog.
+    #[serde(default)]
+    #[schema(example = "en")]
+    pub language: Option<Language>,
+    /// Also answer a URL that opens the dialog on its own.
+    #[serde(default)]
+    pub magic_link: bool,
+    /// Who connects, if the token does not say.
+    #[serde(default)]
+    pub end_user: Option<EndUser>,
+}
+
+/// Asks for the link token of a relink.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Relink {
+    /// Language of the dialog.
+    #[serde(default)]
+    pub language: Option<Language>,
+    /// Also answer a URL that opens the dialog on its own.
+    #[serde(default)]
+    pub magic_link: bool,
+    /// Who connects, if the token does not say.
+    #[serde(default)]
+    pub end_user: Option<EndUser>,
+}
+
+/// A language of the dialog.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    En,
+    De,
+}
+
+impl Language {
+    /// Its code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::De => "de",
+        }
+    }
+}
+
+/// Display labels of the person who connects; no mail is sent.
+#[derive(Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EndUser {
+    /// At most 200 characters.
+    pub email: String,
+    /// At most 200 characters.
+    pub organization_name: String,
+}
+
+// Labels of people stand in no log.
+impl std::fmt::Debug for EndUser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EndUser")
+    }
+}
+
+/// The longest display label and integration slug, in characters.
+const LONGEST_LABEL: usize = 200;
+
+impl EndUser {
+    /// The labels of an end user: those of the token, else those of the request. 400 with neither.
+    pub fn of(
+        email: Option<&str>,
+        organization_name: Option<&str>,
+        request: Option<&EndUser>,
+    ) -> Result<EndUser, Problem> {
+        let label = |own: Option<&str>, given: Option<&String>| {
+            let label = own.or(given.map(String::as_str)).map(str::trim).unwrap_or_default();
+            let label: String = label.chars().filter(|c| !c.is_control()).take(LONGEST_LABEL).collect();
+            (!label.is_empty()).then_some(label)
+        };
+        let email = label(email, request.map(|r| &r.email));
+        let organization_name = label(organization_name, request.map(|r| &r.organization_name));
+        match (email, organization_name) {
+            (Some(email), Some(organization_name)) => Ok(Self { email, organization_name }),
+            _ => Err(Problem::new(
+                crate::http::Code::EndUserRequired,
+                "Name the end user in end_user, since the token does not.",
+            )),
+        }
+    }
+}
+
+/// An integration's slug as it may stand in a request.
+pub fn integration_slug(text: &str) -> Result<&str, Problem> {
+    let shape = !text.is_empty()
+        && text.len() <= LONGEST_LABEL
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+    if shape { Ok(text) } else { Err(Problem::invalid("integration is not the slug of an integration.")) }
+}
+
+/// A fresh link token.
+#[derive(Serialize, ToSchema)]
+pub struct LinkTokenCreated {
+    /// Opens the dialog once.
+    pub link_token: String,
+    /// Name of the integration, if one is implied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub integration_name: Option<String>,
+    /// Opens the dialog on its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub magic_link_url: Option<String>,
+    /// Our id of the account, the same before and after it is connected.
+    pub id: Uuid,
+}
+
+impl LinkTokenCreated {
+    /// The answer that hands the token to the page.
+    pub fn new(
+        link_token: &LinkToken,
+        integration_name: Option<String>,
+        magic_link_url: Option<&LinkToken>,
+        id: Uuid,
+    ) -> Self {
+        let magic_link_url = magic_link_url.map(|url| url.expose().to_owned());
+        Self { link_token: link_token.expose().to_owned(), integration_name, magic_link_url, id }
+    }
+}
+
+/// Completes a connection with what the dialog gave the page.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Exchange {
+    /// The public token; good once, for a few minutes.
+    pub public_token: String,
+    /// The category that was connected.
+    #[schema(value_type = String, example = "hris")]
+    pub category: Category,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Code;
+
+    #[test]
+    fn the_token_names_the_end_user_before_the_request_does() {
+        let given = EndUser { email: "b@x.example".into(), organization_name: "Given\n".into() };
+        let user = EndUser::of(Some("a@x.example"), None, Some(&given)).unwrap();
+        assert_eq!((user.email.as_str(), user.organization_name.as_str()), ("a@x.example", "Given"));
+        let nobody = EndUser::of(None, Some("Acme"), None);
+        assert_eq!(nobody.map(|_| ()).map_err(|p| p.code()), Err(Code::EndUserRequired));
+    }
+
+    #[test]
+    fn a_slug_is_one_word() {
+        assert!(integration_slug("adp-workforce-now").is_ok());
+        for bad in ["", "A", "a/b", "a b", "../x", &"x".repeat(300)] {
+            assert!(integration_slug(bad).is_err(), "{bad}");
+        }
+    }
+}
