@@ -1,1 +1,137 @@
-//! AWS services of the local stack, over their wire protocols.
+//! AWS: one server that speaks DynamoDB, SQS, KMS, Secrets Manager and EventBridge over their AWS
+//! JSON protocols, for any AWS SDK or CLI that is given its address as endpoint URL.
+//!
+//! Emulators are libraries in this process, but for SQS ([`sqs`]) and the bus of events. With a data
+//! directory everything but events survives a restart.
+
+mod caller;
+mod dynamodb;
+mod embedded;
+mod events;
+mod fault;
+mod files;
+mod gateway;
+pub mod sqs;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+pub use caller::Call;
+pub use dynamodb::DynamoDb;
+pub use fault::Fault;
+
+use gateway::Services;
+
+/// How long a stop waits for requests that are being answered.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
+/// What to serve, and where.
+#[derive(Debug, Clone)]
+pub struct AwsOptions {
+    /// Port 0 takes any free port.
+    pub listen: SocketAddr,
+    /// Where state is kept; `None` keeps it in memory.
+    pub data_dir: Option<PathBuf>,
+    pub region: String,
+    /// Twelve digits.
+    pub account_id: String,
+}
+
+/// Why the AWS services could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AwsError {
+    #[error("AWS services: cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("AWS services: the data directory {} cannot be used: {source}", directory.display())]
+    Data { directory: PathBuf, source: std::io::Error },
+    #[error("AWS services: the database cannot be opened: {0}")]
+    Database(String),
+}
+
+/// The running AWS services.
+pub struct Aws {
+    address: SocketAddr,
+    services: Arc<Services>,
+    closing: watch::Sender<bool>,
+    server: JoinHandle<()>,
+    sweeper: JoinHandle<()>,
+}
+
+impl Aws {
+    /// Starts to serve.
+    ///
+    /// # Errors
+    ///
+    /// When the address is taken or the data directory cannot be read or written.
+    pub async fn start(options: AwsOptions) -> Result<Self, AwsError> {
+        let listening = async {
+            let listener = TcpListener::bind(options.listen).await?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        };
+        let (listener, address) =
+            listening.await.map_err(|source| AwsError::Listen { address: options.listen, source })?;
+        let (closing, closed) = watch::channel(false);
+        let services = Services::open(&options, address, closed.clone()).await?;
+        let services = Arc::new(services);
+        let sweeper = services.dynamodb.sweep_periodically();
+        let router = gateway::router(Arc::clone(&services));
+        let server = tokio::spawn(async move {
+            let mut closed = closed;
+            let stopped = async move {
+                // An error means that the sender is gone, which stops the server as well.
+                closed.wait_for(|closed| *closed).await.map_or((), |_| ())
+            };
+            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+                tracing::error!(%error, "the AWS services ended");
+            }
+        });
+        Ok(Self { address, services, closing, server, sweeper })
+    }
+
+    /// Where the services answer.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The endpoint URL, without a trailing slash.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Requests so far by (access key, service, action), for example `("test", "dynamodb", "PutItem")`.
+    pub fn request_counts(&self) -> BTreeMap<(String, String, String), u64> {
+        self.services.observer.counts()
+    }
+
+    /// Every event put on a bus so far, as its `PutEvents` entry plus `Id`.
+    pub fn events(&self) -> Vec<Value> {
+        self.services.events.events()
+    }
+
+    /// Answers what is being asked, then stops. State in a data directory is complete at every moment,
+    /// so that dropping without a stop loses nothing.
+    pub async fn stop(mut self) {
+        self.sweeper.abort();
+        self.closing.send_replace(true);
+        if tokio::time::timeout(STOP_GRACE, &mut self.server).await.is_err() {
+            self.server.abort();
+        }
+    }
+}
+
+impl Drop for Aws {
+    fn drop(&mut self) {
+        self.sweeper.abort();
+        self.closing.send_replace(true);
+        self.server.abort();
+    }
+}

@@ -1,0 +1,1 @@
+//! The queue's rules, one test each.
