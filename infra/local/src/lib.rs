@@ -6,9 +6,11 @@
 //! ([`issuer`]) and Merge (the crate `merge_sandbox`). The functions are the real binaries.
 
 pub mod aws;
+pub mod cargo;
 pub mod deployment;
 pub mod edge;
 pub mod event_source;
+mod http;
 pub mod issuer;
 pub mod lambda;
 pub mod logs;
@@ -17,4 +19,7 @@ pub mod provision;
 pub mod ready;
 pub mod schedule;
 mod server;
+pub mod stack;
 pub mod template;
+
+pub use stack::{Leftovers, Options, Stack, StartError};

@@ -138,6 +138,11 @@ impl Host {
         }
     }
 
+    /// Ends every process with SIGKILL, without waiting.
+    pub fn kill_all(&self) {
+        self.inner.registry.all().iter().for_each(|worker| worker.kill());
+    }
+
     /// Process ids of `binary`'s living processes.
     pub fn processes(&self, binary: &str) -> Vec<u32> {
         self.inner.registry.of(binary).iter().map(|worker| worker.pid).collect()
