@@ -15,7 +15,7 @@ use shared::{
         window::Checkpoint,
     },
     merge::{ErrorKind, MergeError},
-    store::checkpoint::StoredSyncStatus,
+    store::status::StoredSyncStatus,
     telemetry::{self, Metric},
 };
 

@@ -13,14 +13,20 @@ use shared::{
         record::{self, Incoming},
         secret::AccountToken,
         sync_status::SyncStatus,
-        window::{Checkpoint, OpenWindow, next_window},
+        window::{Checkpoint, OpenWindow, WindowKind, next_window},
     },
     merge::{Cursor, ErrorKind, MergeError, PageRequest, RateBudget, RecordsPage},
-    store::{checkpoint::CommitStamp, ledger::LedgerRow},
+    store::{
+        checkpoint::{CommitStamp, Page},
+        ledger::LedgerRow,
+    },
     telemetry::{self, Metric},
 };
 
-use super::{Invocation, WorkError, Worker};
+use super::{
+    Invocation, WorkError, Worker,
+    sweep::{self, Step},
+};
 
 /// Puts of one page under way at once.
 const PUTS: usize = 16;
@@ -51,6 +57,8 @@ pub enum End {
     Backpressure(MergeError),
     /// Merge's answers break its own contract; the checkpoint has not moved.
     Broken(String),
+    /// What is left must wait until this time.
+    NotBefore(Timestamp),
 }
 
 /// The endpoint's checkpoint as it now stands, and how the work ended.
@@ -95,7 +103,7 @@ impl EndpointSync<'_> {
                 report.end = End::OutOfTime;
                 return Ok(report);
             }
-            let next = report.checkpoint.clone().unwrap_or_default().claimed(open);
+            let next = report.checkpoint.clone().unwrap_or_default().claimed(open, now);
             let holder = &self.invocation.request_id;
             let claimed = self.worker.store.claim(self.of, self.endpoint, report.checkpoint.as_ref(), &next, holder);
             if !claimed.await? {
@@ -116,6 +124,29 @@ impl EndpointSync<'_> {
         let mut seen: HashSet<String> = HashSet::new();
         let mut fetched = None;
         while let Some(open) = checkpoint.window.clone() {
+            if let Some(sweep) = open.sweep {
+                match sweep::step(self, &checkpoint, &open, sweep).await? {
+                    Step::Committed(after) => checkpoint = *after,
+                    Step::Fenced => {
+                        report.end = End::Fenced;
+                        return Ok(());
+                    }
+                    Step::NotBefore(at) => {
+                        report.end = End::NotBefore(at);
+                        return Ok(());
+                    }
+                }
+                report.checkpoint = Some(checkpoint.clone());
+                match &checkpoint.window {
+                    None => report.finished.push(open),
+                    Some(_) if checkpoint.rested => {
+                        report.end = End::OutOfTime;
+                        return Ok(());
+                    }
+                    Some(_) => {}
+                }
+                continue;
+            }
             let page = match fetched.take() {
                 Some(page) => page,
                 None => self.fetch(&open, open.cursor.as_deref()).await,
@@ -125,7 +156,7 @@ impl EndpointSync<'_> {
                 Err(PageFault::CursorRefused(error)) if open.restarts == 0 => {
                     tracing::warn!(endpoint = self.endpoint.slug(), %error, "the cursor is refused; the window begins again");
                     let again = OpenWindow { cursor: None, restarts: 1, ..open };
-                    let next = checkpoint.claimed(again);
+                    let next = checkpoint.claimed(again, self.worker.now());
                     let holder = &self.invocation.request_id;
                     if !self.worker.store.claim(self.of, self.endpoint, Some(&checkpoint), &next, holder).await? {
                         report.end = End::Fenced;
@@ -178,15 +209,13 @@ impl EndpointSync<'_> {
             let stopping = after.window.is_some() && self.invocation.time_is_up();
             after.rested = stopping;
             if after.window.is_none() {
-                self.close(&checkpoint, counts).await?;
+                self.close(finished_window(&checkpoint, counts)).await?;
             }
-            let stamp = CommitStamp {
-                holder: &self.invocation.request_id,
-                at: self.worker.now(),
-                expires_at: self.expires_at(),
-            };
-            let store = &self.worker.store;
-            if !store.commit(self.of.account, self.endpoint, &checkpoint, &after, &changes, stamp).await? {
+            if open.kind == WindowKind::Full && checkpoint.upper.is_some() {
+                self.note_seen(&open, &page).await?;
+            }
+            let page = Page { changes: &changes, tombstones: &[] };
+            if !self.commit(&checkpoint, &after, page).await? {
                 report.end = End::Fenced;
                 return Ok(());
             }
@@ -202,6 +231,47 @@ impl EndpointSync<'_> {
             fetched = ahead;
         }
         report.end = End::Finished;
+        Ok(())
+    }
+
+    async fn commit(&self, before: &Checkpoint, after: &Checkpoint, page: Page<'_>) -> Result<bool, WorkError> {
+        let stamp =
+            CommitStamp { holder: &self.invocation.request_id, at: self.worker.now(), expires_at: self.expires_at() };
+        Ok(self.worker.store.commit(self.of.account, self.endpoint, before, after, page, stamp).await?)
+    }
+
+    /// Commits a step of the sweep; the last one closes the window.
+    pub async fn commit_sweep(
+        &self,
+        before: &Checkpoint,
+        mut after: Checkpoint,
+        page: Page<'_>,
+    ) -> Result<Step, WorkError> {
+        after.rested = after.window.is_some() && self.invocation.time_is_up();
+        if after.window.is_none() {
+            self.close(before.window.clone()).await?;
+        }
+        if !self.commit(before, &after, page).await? {
+            return Ok(Step::Fenced);
+        }
+        if let (None, Some(open)) = (&after.window, &before.window) {
+            self.worker.store.erase_seen(self.of.account, self.endpoint, open.generation).await?;
+        }
+        Ok(Step::Committed(Box::new(after)))
+    }
+
+    /// Notes which records a page of a full read holds, before the page is committed.
+    async fn note_seen(&self, open: &OpenWindow, page: &RecordsPage) -> Result<(), WorkError> {
+        let mut seen = Vec::with_capacity(page.len());
+        for bytes in page.records() {
+            if let Ok(incoming) = record::read(bytes, self.endpoint, None) {
+                seen.push(incoming.key);
+            }
+        }
+        let keys: Vec<&str> = seen.iter().map(String::as_str).collect();
+        let store = &self.worker.store;
+        let number = open.pages;
+        store.put_seen(self.of.account, self.endpoint, open.generation, number, &keys, self.expires_at()).await?;
         Ok(())
     }
 
@@ -293,9 +363,9 @@ impl EndpointSync<'_> {
         Ok(Ok((counts, changes)))
     }
 
-    /// Writes the ledger row of the window whose last page is about to be committed.
-    async fn close(&self, checkpoint: &Checkpoint, last: Counts) -> Result<(), WorkError> {
-        if let Some(window) = finished_window(checkpoint, last) {
+    /// Writes the ledger row of a window that is about to be finished.
+    async fn close(&self, window: Option<OpenWindow>) -> Result<(), WorkError> {
+        if let Some(window) = window {
             let row = LedgerRow::of(&window, self.worker.now());
             let store = &self.worker.store;
             store.put_window(self.of.account, self.endpoint, &row, self.expires_at()).await?;

@@ -10,6 +10,7 @@ mod endpoint_sync;
 mod outcome;
 mod signals;
 mod state;
+mod sweep;
 
 use std::{
     collections::HashMap,
@@ -26,6 +27,7 @@ use shared::{
     domain::{
         ids::AccountId,
         message::{Message, Work},
+        window::Brake,
     },
     linking::{LinkedEvent, Linking},
     merge::{MergeClient, RateBudget},
@@ -56,6 +58,8 @@ pub struct Settings {
     pub slice: Duration,
     /// How long after the first sweep of a deletion the second follows: longer than any worker lives.
     pub second_sweep_after: Duration,
+    /// Deletions by absence beyond this are held.
+    pub brake: Brake,
     pub retention: config::Retention,
     pub clock: config::Clock,
 }

@@ -47,6 +47,7 @@ async fn main() -> Result<(), Error> {
         requests_per_minute: merge.requests_per_minute,
         slice: slice.slice,
         second_sweep_after: slice.second_sweep_after,
+        brake: slice.brake,
         retention,
         clock,
     };

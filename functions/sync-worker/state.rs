@@ -76,6 +76,7 @@ impl Findings {
                 let event = Event::new(worker.now(), EventKind::SyncFailed, SYSTEM).model(&model);
                 add_event(worker, account, &event.with("reason", "contract_broken")).await?;
             }
+            End::NotBefore(at) => self.resume_at = self.resume_at.max(Some(at)),
             End::Fenced => tracing::info!(account = %account.id, model, "another worker has taken the model up"),
             // Stays as it is for the caller, who sends the continuation.
             End::OutOfTime => report.end = End::OutOfTime,

@@ -120,6 +120,12 @@ impl Page {
         origin(&self.link_script_url)
     }
 
+    /// Origin of the brand's logo, when it is on a host of its own.
+    pub fn brand_logo_origin(&self) -> Option<String> {
+        let url = Url::parse(self.brand_logo.as_deref()?).ok()?;
+        url.has_host().then(|| url.origin().ascii_serialization())
+    }
+
     /// Origin of the issuer.
     pub fn issuer_origin(&self) -> String {
         origin(&self.issuer)

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{Reader, Section};
 use crate::domain::endpoint::ModelFilter;
 use crate::domain::origin::OriginIdStrategy;
+use crate::domain::window::Brake;
 
 /// The DynamoDB tables.
 #[derive(Clone, Debug)]
@@ -199,13 +200,21 @@ pub struct Worker {
     /// `SECOND_SWEEP_SECONDS`, seconds, default 180: how long after the first sweep of a deletion
     /// the second looks for what a late worker wrote. Longer than the worker's timeout.
     pub second_sweep_after: Duration,
+    /// `BRAKE_SHARE`, share of a model's live records from 0 to 1, default 0.2, and `BRAKE_FLOOR`,
+    /// records, default 50: a full read that misses more than both deletes nothing and tells the
+    /// operator, because a lost permission at the provider looks like mass deletion.
+    pub brake: Brake,
 }
 
 impl Section for Worker {
     fn read(reader: &mut Reader<'_>) -> Self {
         let seconds = reader.number_or("WORK_SLICE_SECONDS", 100_u64, 1, 880);
+        let brake = Brake {
+            share: reader.number_or("BRAKE_SHARE", 0.2, 0.0, 1.0),
+            floor: reader.number_or("BRAKE_FLOOR", 50_u64, 0, u64::MAX),
+        };
         let sweep = reader.number_or("SECOND_SWEEP_SECONDS", 180_u64, 1, 3_600);
-        Self { slice: Duration::from_secs(seconds), second_sweep_after: Duration::from_secs(sweep) }
+        Self { slice: Duration::from_secs(seconds), second_sweep_after: Duration::from_secs(sweep), brake }
     }
 }
 

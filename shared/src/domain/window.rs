@@ -51,10 +51,49 @@ pub struct OpenWindow {
     /// Which full read this is; what it saw is kept under this number.
     #[serde(default)]
     pub generation: u64,
+    /// All pages are committed; what the full read did not see is being looked for.
+    #[serde(default)]
+    pub sweep: Option<Sweep>,
+    /// A worker was overtaken at this time: what it still writes may come after a sweep that starts too soon.
+    #[serde(default)]
+    pub overtaken_at: Option<Timestamp>,
+}
+
+/// How far the search for records that a full read did not see has come. First all shards are counted, then, if the
+/// brake lets them, the missing records become tombstones.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sweep {
+    pub deleting: bool,
+    /// The shard to look at next.
+    pub shard: u8,
+    /// Records found missing while counting.
+    pub missing: u64,
+}
+
+/// The mass-delete brake: a full read that would delete more than this is held for the operator. Sixty of a hundred
+/// thousand is a Tuesday; all of them is a permission that was lost at the provider.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Brake {
+    /// Share of the live records, 0 to 1.
+    pub share: f64,
+    /// Never held below this number.
+    pub floor: u64,
+}
+
+impl Brake {
+    pub fn holds(&self, missing: u64, live: u64) -> bool {
+        missing > self.floor && missing as f64 > self.share * live as f64
+    }
 }
 
 impl OpenWindow {
     /// `modified_before` of its pages: a full read takes whatever there is.
+    /// Records changed after this are not deleted for being absent: they may have moved behind the reader. Merge's
+    /// clock, not ours.
+    pub fn absent_before(&self) -> Timestamp {
+        self.upper.checked_sub(OVERLAP).unwrap_or(Timestamp::MIN)
+    }
+
     pub fn modified_before(&self) -> Option<Timestamp> {
         (self.kind != WindowKind::Full).then_some(self.upper)
     }
@@ -103,11 +142,13 @@ impl Checkpoint {
     }
 
     /// The checkpoint after a worker has taken the endpoint up, on an open window or with a new one.
-    pub fn claimed(&self, open: OpenWindow) -> Self {
+    pub fn claimed(&self, open: OpenWindow, now: Timestamp) -> Self {
         let mut next = self.clone();
+        let mut open = open;
         // Records may carry tags beyond the last commit unless the worker before left on one.
         if self.window.is_some() && !self.rested {
             next.ends.0.insert(self.epoch, self.n);
+            open.overtaken_at = Some(now);
         }
         next.epoch += 1;
         next.n = 0;
@@ -120,28 +161,57 @@ impl Checkpoint {
         next
     }
 
-    /// The checkpoint after a page. `next`: the cursor of the page after it; none ends the window.
+    /// The checkpoint after a page. `next`: the cursor of the page after it; none ends the window, or, in a full read
+    /// of what was read before, begins its sweep.
     pub fn advanced(&self, page: Counts, changed: bool, next: Option<String>) -> Self {
-        let mut after = self.clone();
-        after.n += u64::from(changed);
-        after.records += page.live;
+        let mut after = self.counted(page, changed);
         after.pages += 1;
+        let reread = self.upper.is_some();
         let Some(open) = &mut after.window else { return after };
         open.pages += 1;
-        open.counts = open.counts.plus(page);
         open.cursor = next;
-        if open.cursor.is_none() {
-            let full = open.kind == WindowKind::Full;
-            after.upper = after.upper.max(Some(open.upper));
-            after.last_synced_at = Some(open.started_at);
-            after.initial_completed |= open.completes;
-            after.partial = open.partial;
-            after.window = None;
-            if full {
-                after.ends = Ends::default();
-            }
+        if open.cursor.is_some() {
+            return after;
+        }
+        if open.kind == WindowKind::Full && reread {
+            open.sweep = Some(Sweep::default());
+            return after;
+        }
+        after.finished()
+    }
+
+    /// The checkpoint after a step of the sweep. `next`: none ends the window.
+    pub fn swept(&self, step: Counts, changed: bool, next: Option<Sweep>) -> Self {
+        let mut after = self.counted(step, changed);
+        // A step is progress, as a page is.
+        after.pages += 1;
+        match (&mut after.window, next) {
+            (Some(open), Some(sweep)) => open.sweep = Some(sweep),
+            _ => after = after.finished(),
         }
         after
+    }
+
+    fn counted(&self, counts: Counts, changed: bool) -> Self {
+        let mut after = self.clone();
+        after.n += u64::from(changed);
+        after.records += counts.live;
+        if let Some(open) = &mut after.window {
+            open.counts = open.counts.plus(counts);
+        }
+        after
+    }
+
+    fn finished(mut self) -> Self {
+        let Some(open) = self.window.take() else { return self };
+        self.upper = self.upper.max(Some(open.upper));
+        self.last_synced_at = Some(open.started_at);
+        self.initial_completed |= open.completes;
+        self.partial = open.partial;
+        if open.kind == WindowKind::Full {
+            self.ends = Ends::default();
+        }
+        self
     }
 }
 
@@ -186,6 +256,8 @@ pub fn next_window(
         partial: status.partial(),
         completes: status.complete(),
         generation: checkpoint.map_or(0, |c| c.generation) + u64::from(kind == WindowKind::Full),
+        sweep: None,
+        overtaken_at: None,
     })
 }
 
@@ -235,7 +307,7 @@ mod tests {
                 let Some(finished) = syncs.range(..=look).next_back() else { continue };
                 let Some(open) = next_window(endpoint, checkpoint.as_ref(), &done(*finished), SyncMode::Changes, at(look)) else { continue };
                 windows.push((open.lower, open.upper));
-                let claimed = checkpoint.unwrap_or_default().claimed(open);
+                let claimed = checkpoint.unwrap_or_default().claimed(open, at(look));
                 checkpoint = Some(claimed.advanced(Counts::default(), false, None));
             }
             for change in changes.into_iter().filter(|change| *change <= last_sync) {
@@ -255,18 +327,42 @@ mod tests {
     fn an_epoch_that_left_on_a_commit_leaves_no_entry() {
         let endpoint = Endpoint::by_slug("hris.employees").unwrap();
         let open = next_window(endpoint, None, &done(100), SyncMode::Changes, at(200)).unwrap();
-        let first = Checkpoint::default().claimed(open.clone());
+        let first = Checkpoint::default().claimed(open.clone(), at(200));
         assert_eq!((first.epoch, first.n, first.ends.0.len()), (1, 0, 0));
         let page = first.advanced(Counts { added: 3, live: 3, ..Counts::default() }, true, Some("next".to_owned()));
         assert_eq!((page.n, page.records), (1, 3));
-        let crashed = page.claimed(page.window.clone().unwrap());
+        let crashed = page.claimed(page.window.clone().unwrap(), at(201));
         assert_eq!(crashed.ends.0.get(&1), Some(&1));
         let rested = Checkpoint { rested: true, ..page.clone() };
-        assert!(rested.claimed(page.window.clone().unwrap()).ends.0.is_empty());
+        assert!(rested.claimed(page.window.clone().unwrap(), at(201)).ends.0.is_empty());
         let finished = page.advanced(Counts::default(), false, None);
         assert!(finished.window.is_none() && finished.initial_completed);
         assert_eq!(finished.upper, Some(at(100)));
-        assert!(finished.claimed(open).ends.0.is_empty());
+        assert!(finished.claimed(open, at(202)).ends.0.is_empty());
+    }
+
+    #[test]
+    fn a_full_read_of_what_was_read_before_ends_with_a_sweep() {
+        let terms = Endpoint::by_slug("accounting.payment-terms").unwrap();
+        let read = |have: Option<&Checkpoint>, second| {
+            let open = next_window(terms, have, &done(second), SyncMode::Full, at(second)).unwrap();
+            have.cloned().unwrap_or_default().claimed(open, at(second)).advanced(Counts::default(), false, None)
+        };
+        let first = read(None, 10);
+        assert!(first.window.is_none(), "nothing can be missing after the first read");
+        let again = read(Some(&first), 20);
+        assert_eq!(again.window.as_ref().and_then(|w| w.sweep), Some(Sweep::default()));
+        assert_eq!(again.upper, Some(at(10)), "only the finished generation moves it");
+        let swept = again.swept(Counts { deleted: 2, live: -2, ..Counts::default() }, true, None);
+        assert_eq!((swept.upper, swept.window, swept.records), (Some(at(20)), None, -2));
+    }
+
+    #[test]
+    fn the_brake_holds_many_and_large_shares_only() {
+        let brake = Brake { share: 0.2, floor: 50 };
+        for (missing, live, holds) in [(50, 50, false), (51, 60, true), (51, 1_000, false), (201, 1_000, true)] {
+            assert_eq!(brake.holds(missing, live), holds, "{missing} of {live}");
+        }
     }
 
     #[test]
@@ -274,7 +370,7 @@ mod tests {
         let terms = Endpoint::by_slug("accounting.payment-terms").unwrap();
         let first = next_window(terms, None, &done(10), SyncMode::Changes, at(20)).unwrap();
         assert_eq!((first.kind, first.generation, first.modified_before()), (WindowKind::Full, 1, None));
-        let checkpoint = Checkpoint::default().claimed(first).advanced(Counts::default(), false, None);
+        let checkpoint = Checkpoint::default().claimed(first, at(20)).advanced(Counts::default(), false, None);
         let next = |finished, now, mode| next_window(terms, Some(&checkpoint), &done(finished), mode, at(now));
         assert_eq!(next(50, 60, SyncMode::Changes), None);
         assert_eq!(next(10, 60, SyncMode::Full).map(|w| w.generation), Some(2));

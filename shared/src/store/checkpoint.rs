@@ -6,10 +6,9 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConditionCheck, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    AttributeValue, ConditionCheck, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use super::{
     Fault, Item, Store, StoreError,
@@ -18,28 +17,12 @@ use super::{
     with_retries,
 };
 use crate::domain::{
-    change::{Change, Tag},
+    change::{Change, Presence, Tag},
     endpoint::Endpoint,
     ids::AccountId,
     message::AccountRef,
-    sync_status::SyncStatus,
     window::Checkpoint,
 };
-
-/// Merge's last sync-status answer and when it was read (stored only when the answer differs from the one before).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StoredSyncStatus {
-    pub rows: Vec<SyncStatus>,
-    pub read_at: Timestamp,
-}
-
-/// One committed block of the change feed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ChangeBlock {
-    pub tag: Tag,
-    pub at: Timestamp,
-    pub changes: Vec<Change>,
-}
 
 impl Store {
     /// Checkpoints of an account by endpoint slug, read consistently.
@@ -129,9 +112,10 @@ impl Store {
         endpoint: &Endpoint,
         previous: &Checkpoint,
         next: &Checkpoint,
-        changes: &[Change],
+        page: Page<'_>,
         commit: CommitStamp<'_>,
     ) -> Result<bool, StoreError> {
+        let changes = page.changes;
         let key = keys::checkpoint(account, endpoint);
         let item = checkpoint_item(&key, next, commit.holder)?;
         let block = (!changes.is_empty())
@@ -167,10 +151,13 @@ impl Store {
                 .condition_expression("attribute_not_exists(pk)")
                 .build()
                 .map_err(|e| Fault::Fatal(e.to_string()))?;
+            let tombstones = page.tombstones.iter().map(|gone| self.tombstone(account, endpoint, gone, next.running()));
+            let tombstones = tombstones.collect::<Result<Vec<_>, _>>().map_err(Fault::Fatal)?;
+            let items =
+                [TransactWriteItem::builder().put(block).build(), TransactWriteItem::builder().put(checkpoint).build()];
             self.client
                 .transact_write_items()
-                .transact_items(TransactWriteItem::builder().put(block).build())
-                .transact_items(TransactWriteItem::builder().put(checkpoint).build())
+                .set_transact_items(Some(items.into_iter().chain(tombstones).collect()))
                 .send()
                 .await
                 .map(|_| ())
@@ -181,89 +168,33 @@ impl Store {
         Ok(done || self.holds(&key, next, commit.holder).await?)
     }
 
+    fn tombstone(
+        &self,
+        account: AccountId,
+        endpoint: &Endpoint,
+        gone: &Gone,
+        tag: Tag,
+    ) -> Result<TransactWriteItem, String> {
+        let update = Update::builder()
+            .table_name(&self.records)
+            .set_key(Some(key_of(&keys::record(account, endpoint, &gone.key))))
+            .update_expression("SET x = :true, e = :e, t = :new, w = :was")
+            .condition_expression("t = :read")
+            .expression_attribute_values(":true", AttributeValue::Bool(true))
+            .expression_attribute_values(":e", n(tag.epoch))
+            .expression_attribute_values(":new", s(tag.to_string()))
+            .expression_attribute_values(":was", s(gone.was.letter()))
+            .expression_attribute_values(":read", s(gone.tag.to_string()))
+            .build()
+            .map_err(|e| e.to_string())?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
     /// After a refused write: was the refusal our own earlier success, whose answer was lost?
     async fn holds(&self, key: &Key, expected: &Checkpoint, holder: &str) -> Result<bool, StoreError> {
         let Some(item) = self.get_account_item(key).await? else { return Ok(false) };
         let ours = item.get("holder").and_then(|v| v.as_s().ok()).is_some_and(|h| h == holder);
         Ok(ours && checkpoint_of(&item)? == *expected)
-    }
-
-    /// Blocks of an endpoint's change feed after `after`, oldest first, committed ones only, at most `limit`.
-    /// `after: None` begins at the oldest kept.
-    pub async fn changes(
-        &self,
-        account: AccountId,
-        endpoint: &Endpoint,
-        after: Option<Tag>,
-        limit: i32,
-    ) -> Result<Vec<ChangeBlock>, StoreError> {
-        let prefix = keys::change_prefix(endpoint);
-        // `~` sorts after every digit: the end of the prefix.
-        let (from, to) = (after.map_or(prefix.clone(), |tag| format!("{prefix}{tag}~")), format!("{prefix}~"));
-        let answer = with_retries("Query changes", || async {
-            self.client
-                .query()
-                .table_name(&self.accounts)
-                .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :to")
-                .expression_attribute_values(":pk", s(keys::account_partition(account)))
-                .expression_attribute_values(":from", s(&from))
-                .expression_attribute_values(":to", s(&to))
-                .consistent_read(true)
-                .limit(limit)
-                .send()
-                .await
-                .map_err(|e| Fault::of(&e))
-        })
-        .await?;
-        answer.map(|a| a.items.unwrap_or_default()).unwrap_or_default().iter().map(|i| block_of(i, &prefix)).collect()
-    }
-
-    /// The last committed tag of an endpoint: where a reader that begins now stands.
-    pub async fn last_change(&self, account: AccountId, endpoint: &Endpoint) -> Result<Option<Tag>, StoreError> {
-        let prefix = keys::change_prefix(endpoint);
-        let answer = with_retries("Query last change", || async {
-            self.client
-                .query()
-                .table_name(&self.accounts)
-                .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-                .expression_attribute_values(":pk", s(keys::account_partition(account)))
-                .expression_attribute_values(":prefix", s(&prefix))
-                .consistent_read(true)
-                .scan_index_forward(false)
-                .limit(1)
-                .send()
-                .await
-                .map_err(|e| Fault::of(&e))
-        })
-        .await?;
-        let items = answer.and_then(|a| a.items).unwrap_or_default();
-        items.first().map(|item| block_of(item, &prefix).map(|block| block.tag)).transpose()
-    }
-
-    pub async fn sync_status(&self, account: AccountId) -> Result<Option<StoredSyncStatus>, StoreError> {
-        let Some(item) = self.get_account_item(&keys::sync_status(account)).await? else { return Ok(None) };
-        let reader = Reader(&item);
-        let text = reader.text("answer")?;
-        serde_json::from_str(text).map(Some).map_err(|e| reader.corrupt(format!("answer: {e}")))
-    }
-
-    /// Stores an answer that differs from the one before.
-    pub async fn put_sync_status(&self, of: &AccountRef, status: &StoredSyncStatus) -> Result<(), StoreError> {
-        let mut item = key_of(&keys::sync_status(of.account));
-        let text = serde_json::to_string(status)
-            .map_err(|e| StoreError::Refused { action: "PutItem sync status", chain: e.to_string() })?;
-        item.insert("answer".to_owned(), s(text));
-        with_retries("PutItem sync status", || async {
-            self.client
-                .put_item()
-                .table_name(&self.accounts)
-                .set_item(Some(item.clone()))
-                .send()
-                .await
-                .map_err(|e| Fault::of(&e))
-        })
-        .await
-        .map(|_| ())
     }
 
     pub(super) async fn get_account_item(&self, key: &Key) -> Result<Option<Item>, StoreError> {
@@ -310,6 +241,26 @@ impl Store {
     }
 }
 
+/// What a commit brings beside the checkpoint.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Page<'a> {
+    pub changes: &'a [Change],
+    /// Records that become tombstones with this commit, or not at all.
+    pub tombstones: &'a [Gone],
+}
+
+/// A record that a finished full read did not see. DynamoDB takes a hundred items in a transaction, two of which are
+/// the block and the checkpoint.
+pub const TOMBSTONES: usize = 98;
+
+/// A record to become a tombstone if it is still as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gone {
+    pub key: String,
+    pub tag: Tag,
+    pub was: Presence,
+}
+
 /// Who commits, when, and how long the change block is kept.
 #[derive(Debug, Clone, Copy)]
 pub struct CommitStamp<'a> {
@@ -342,21 +293,4 @@ fn block_item(key: &Key, changes: &[Change], commit: &CommitStamp<'_>) -> Result
     item.insert("changes".to_owned(), b(packed));
     item.insert("ttl".to_owned(), n(commit.expires_at));
     Ok(item)
-}
-
-/// Far above a block of one page or of one sweep.
-const LARGEST_BLOCK: usize = 4 << 20;
-
-fn block_of(item: &Item, prefix: &str) -> Result<ChangeBlock, StoreError> {
-    let reader = Reader(item);
-    let unpack = || -> Result<Vec<Change>, String> {
-        let packed = item.get("changes").and_then(|v: &AttributeValue| v.as_b().ok()).ok_or("changes")?;
-        let json = zstd::bulk::decompress(packed.as_ref(), LARGEST_BLOCK).map_err(|e| e.to_string())?;
-        serde_json::from_slice(&json).map_err(|e| e.to_string())
-    };
-    Ok(ChangeBlock {
-        tag: reader.text("sk")?.trim_start_matches(prefix).parse().map_err(|_| reader.corrupt("sk"))?,
-        at: reader.text("at")?.parse().map_err(|_| reader.corrupt("at"))?,
-        changes: unpack().map_err(|fault| reader.corrupt(fault))?,
-    })
 }

@@ -122,6 +122,11 @@ pub fn tick() -> Key {
     Key::new("POLLER".to_owned(), "TICK")
 }
 
+/// When something was last done for an account that is not to be done too often.
+pub fn turn(account: AccountId, purpose: &str) -> Key {
+    Key::new(account_partition(account), format!("TURN#{purpose}"))
+}
+
 /// Number of partitions over which one model's records are spread.
 pub const SHARDS: u8 = 8;
 

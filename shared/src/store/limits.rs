@@ -1,14 +1,22 @@
-//! Limits: counters of what one organization does in one minute, one row each.
+//! Limits: counters of what one organization does in one minute, and turns, which keep what costs a call to Merge from
+//! being done too often for one account.
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::{SignedDuration, Timestamp};
 
+use std::time::Duration;
+
 use super::{
     Fault, Store, StoreError,
-    item::{Reader, key_of, n},
-    keys, with_retries,
+    item::{Reader, key_of, n, s},
+    keys,
+    rows::{Condition, Put, expiring},
+    with_retries,
 };
-use crate::domain::ids::OrganizationId;
+use crate::domain::{
+    ids::{AccountId, OrganizationId},
+    time,
+};
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,5 +65,28 @@ impl Store {
         });
         let attributes = answer.await?.and_then(|output| output.attributes).unwrap_or_default();
         Reader(&attributes).number("count")
+    }
+
+    /// Takes the account's turn for `purpose`, unless it was taken less than `every` ago: of many at once, one gets it.
+    pub async fn take_turn(
+        &self,
+        account: AccountId,
+        purpose: &str,
+        every: Duration,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let key = keys::turn(account, purpose);
+        let at = time::fixed(now);
+        let mut item = key_of(&key);
+        item.insert("at".to_owned(), s(&at));
+        let item = expiring(item, now.saturating_add(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MAX));
+        let before = now.saturating_sub(every).unwrap_or(Timestamp::MIN);
+        let condition =
+            Condition::new("attribute_not_exists(pk) OR #at <= :before").value(":before", s(time::fixed(before)));
+        Ok(match self.put_row("take_turn", item.clone(), Some(condition)).await? {
+            Put::Written(_) => true,
+            // The first answer was lost and this is what it wrote.
+            Put::Refused(standing) => standing == item,
+        })
     }
 }

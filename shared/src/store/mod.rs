@@ -6,6 +6,8 @@
 
 mod account_item;
 pub mod accounts;
+pub mod brake;
+pub mod changes;
 pub mod checkpoint;
 mod error;
 pub mod events;
@@ -21,6 +23,8 @@ pub mod purge;
 pub mod receipts;
 pub mod records;
 mod rows;
+mod seen;
+pub mod status;
 pub mod tick;
 
 use aws_config::SdkConfig;

@@ -57,7 +57,7 @@ impl Store {
         Ok(purged)
     }
 
-    async fn erase(
+    pub(super) async fn erase(
         &self,
         table: &str,
         pk: &str,

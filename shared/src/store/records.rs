@@ -240,7 +240,7 @@ impl Store {
     }
 }
 
-fn stored_of(item: &Item) -> Result<Stored, StoreError> {
+pub(super) fn stored_of(item: &Item) -> Result<Stored, StoreError> {
     let reader = Reader(item);
     Ok(Stored {
         hash: reader.bytes("h")?.try_into().map_err(|_| reader.corrupt("h"))?,
