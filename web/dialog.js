@@ -10,11 +10,15 @@ const PATIENCE_MS = 25_000;
 
 /**
  * @typedef {object} DialogEvents
- * @property {() => void} opened
+ * @property {() => void} opened once
  * @property {(publicToken: string) => void} succeeded once
- * @property {() => void} closed once; after `succeeded` or without it
- * @property {(errors: {detail?: string, problem_type?: string}[]) => void} refused the dialog could not start
+ * @property {() => void} closed once, after `opened`; after `succeeded` or without it
+ * @property {() => void} objected what was entered did not do; an open dialog says so itself and stays
+ * @property {(problem: Problem) => void} failed once, instead of `opened`; `link_expired` asks for a fresh link token
  */
+
+/** @param {{detail?: string, problem_type?: string}[]} errors */
+const saysExpired = (errors) => errors.some((e) => /expired/i.test(`${e.problem_type} ${e.detail}`));
 
 /** @typedef {ReturnType<typeof createDialog>} Dialog */
 
@@ -22,6 +26,7 @@ const PATIENCE_MS = 25_000;
 export function createDialog(config) {
   /** @type {Promise<void> | null} */
   let script = null;
+  let isOpen = false;
 
   /** @returns {Promise<void>} */
   function load() {
@@ -49,36 +54,37 @@ export function createDialog(config) {
   }
 
   /**
-   * Opens the dialog with a link token that was made for this call.
+   * Opens the dialog with a link token that was made for this call; one that is still open gives way.
    * @param {string} linkToken
    * @param {DialogEvents} events
    */
   function open(linkToken, events) {
-    let ended = false;
-    let opened = false;
-    /** @type {ReturnType<typeof setTimeout>} */
-    let timer;
-    /** @param {() => void} report */
-    const end = (report) => {
-      if (ended) return;
-      ended = true;
-      clearTimeout(timer);
-      report();
-    };
+    const provider = window.MergeLink;
+    if (!provider) throw new Problem({ code: "dialog_unavailable" });
+    /** @type {"preparing" | "open" | "ended"} */
+    let phase = "preparing";
     let delivered = false;
+    /** @param {string} code */
+    const fail = (code) => {
+      if (phase !== "preparing") return;
+      phase = "ended";
+      clearTimeout(timer);
+      events.failed(new Problem({ code }));
+    };
+    const timer = setTimeout(() => fail("dialog_unavailable"), PATIENCE_MS);
+    if (isOpen) provider.closeLink?.();
 
-    timer = setTimeout(() => end(() => events.refused([{ problem_type: "dialog_unavailable" }])), PATIENCE_MS);
-    const dialog = window.MergeLink;
-    if (!dialog) throw new Problem({ code: "dialog_unavailable" });
-    dialog.initialize({
+    provider.initialize({
       linkToken,
       shouldSendTokenOnSuccessfulLink: true,
       ...(config.link_api_host ? { tenantConfig: { apiBaseURL: config.link_api_host } } : {}),
       onReady() {
-        if (ended || opened) return;
-        opened = true;
+        if (phase !== "preparing") return;
+        phase = "open";
+        isOpen = true;
         clearTimeout(timer);
-        dialog.openLink();
+        // Only this shows it; `initialize` merely prepares.
+        provider.openLink();
         events.opened();
       },
       onSuccess(publicToken) {
@@ -86,8 +92,17 @@ export function createDialog(config) {
         delivered = true;
         events.succeeded(publicToken);
       },
-      onExit: () => end(events.closed),
-      onValidationError: (errors) => end(() => events.refused(Array.isArray(errors) ? errors : [])),
+      onExit() {
+        if (phase !== "open") return;
+        phase = "ended";
+        isOpen = false;
+        events.closed();
+      },
+      onValidationError(errors) {
+        const list = Array.isArray(errors) ? errors : [];
+        if (phase === "open") events.objected();
+        else fail(saysExpired(list) ? "link_expired" : "dialog_refused");
+      },
       // Not part of the documented contract; where a version calls it, the dialog shows the error itself.
       onError() {},
     });

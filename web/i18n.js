@@ -25,7 +25,8 @@ export function chooseLocale(setting, browserLanguages) {
  * @returns {Promise<Record<string, string>>}
  */
 export async function loadDictionary(locale) {
-  const answer = await fetch(`/assets/locales/${locale}.json`);
+  // Beside this module, so that words and code are always of one version.
+  const answer = await fetch(new URL(`./locales/${locale}.json`, import.meta.url));
   if (!answer.ok) throw new Error(`dictionary ${answer.status}`);
   return answer.json();
 }

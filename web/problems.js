@@ -40,6 +40,9 @@ export const KNOWN_CODES = [
   "end_user_required",
   "network",
   "timeout",
+  "dialog_unavailable",
+  "dialog_refused",
+  "link_expired",
 ];
 
 /**

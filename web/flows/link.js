@@ -32,9 +32,6 @@ const RECOVERY_PAUSE_MS = 3_000;
 /** @param {number} ms */
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** @param {{detail?: string, problem_type?: string}[]} errors */
-const saysExpired = (errors) => errors.some((e) => /expired/i.test(`${e.problem_type} ${e.detail}`));
-
 /** @param {LinkContext} context */
 export function createLinkFlow({ api, store, dialog, language, reload, focus, connected }) {
   /** The newest attempt: only it may open the dialog. */
@@ -43,15 +40,17 @@ export function createLinkFlow({ api, store, dialog, language, reload, focus, co
   /** @param {string} key @param {Attempt["phase"] | null} phase */
   const show = (key, phase) => store.put("attempts", key, phase ? { key, phase } : undefined);
 
+  /** The button back, and a sentence beside it. @param {Wish} wish @param {Message} message */
+  function tell(wish, message) {
+    show(wish.key, null);
+    store.put("notices", wish.key, message);
+    store.announce(language.t(message.key, message.params));
+  }
+
   /** @param {Wish} wish @param {Problem} problem */
   function fail(wish, problem) {
     show(wish.key, null);
-    if (problem.isLeaving) return;
-    /** @type {Message} */
-    let notice = explain(problem);
-    if (problem.code === "dialog_unavailable") notice = { key: "problem.dialog_unavailable", tone: "warning" };
-    store.put("notices", wish.key, notice);
-    store.announce(language.t(notice.key, notice.params));
+    if (!problem.isLeaving) tell(wish, explain(problem));
   }
 
   /**
@@ -109,7 +108,8 @@ export function createLinkFlow({ api, store, dialog, language, reload, focus, co
 
     const { link_token: linkToken, id } = link;
     let closed = false;
-    /** @type {string | null} */
+    let objected = false;
+    /** Where the person is taken once the dialog has gone. @type {string | null} */
     let destination = null;
 
     dialog.open(linkToken, {
@@ -125,55 +125,41 @@ export function createLinkFlow({ api, store, dialog, language, reload, focus, co
           await reload();
           show(wish.key, null);
           destination = `account-${account.id}`;
-          if (closed) focus(destination);
           const name = account.display_name ?? account.integration?.name ?? wish.name;
           store.announce(language.t(wish.relinking ? "announce.relinked" : "announce.connected", { name }));
           if (!wish.relinking) connected(account);
         } catch (thrown) {
           const problem = asProblem(thrown, "exchange");
-          if (problem.status === 404) refusedHere(wish, problem);
+          destination = wish.key;
+          // The dialog said success, the server says that it is not ours to add. Whose it may be stays unsaid.
+          if (problem.status === 404) tell(wish, { key: "problem.not_here", reference: problem.requestId, tone: "warning" });
           else fail(wish, problem);
-          if (closed) focus(wish.key);
         }
+        if (closed) focus(destination);
       },
       async closed() {
         closed = true;
-        const finishing = store.get().attempts[wish.key]?.phase === "finishing";
-        if (destination) focus(destination);
-        else if (!finishing) {
-          if (turn === newest) show(wish.key, null);
-          focus(wish.key);
-          // Whoever finished in another window is not told to start again: the server knows.
-          await reload();
-        }
+        if (store.get().attempts[wish.key]?.phase === "finishing") return;
+        focus(destination ?? wish.key);
+        if (destination) return;
+        if (turn === newest) show(wish.key, null);
+        if (objected) tell(wish, { key: "problem.not_accepted", tone: "warning" });
+        // Whoever finished in another window is not told to start again: the server knows.
+        await reload();
       },
-      refused(errors) {
-        if (saysExpired(errors) && !renewed && turn === newest) {
+      objected() {
+        objected = true;
+      },
+      failed(problem) {
+        if (turn !== newest) return;
+        if (problem.code === "link_expired" && !renewed) {
           void run(wish, true);
           return;
         }
-        const unavailable = errors.some((e) => e.problem_type === "dialog_unavailable");
-        const code = unavailable ? "dialog_unavailable" : "dialog_refused";
-        console.warn(`dialog: ${code}`);
-        if (turn === newest) show(wish.key, null);
-        const notice = { key: `problem.${code}`, tone: /** @type {"warning"} */ ("warning") };
-        store.put("notices", wish.key, notice);
-        store.announce(language.t(notice.key));
+        fail(wish, asProblem(problem, "dialog"));
         focus(wish.key);
       },
     });
-  }
-
-  /**
-   * The dialog said success, the server says that it is not ours to add. Whose it may be stays unsaid.
-   * @param {Wish} wish
-   * @param {Problem} problem
-   */
-  function refusedHere(wish, problem) {
-    show(wish.key, null);
-    const notice = { key: "problem.not_here", reference: problem.requestId, tone: /** @type {"warning"} */ ("warning") };
-    store.put("notices", wish.key, notice);
-    store.announce(language.t(notice.key));
   }
 
   return {

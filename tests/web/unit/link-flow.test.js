@@ -190,17 +190,35 @@ test("somebody else's system is refused with a reference and no hint of whose it
 
 test("an expired link token is renewed silently, once", async () => {
   const { flow, store, dialogs, wishes } = setUp();
-  const expired = [{ detail: "The link token has expired." }];
+  const expired = () => new Problem({ code: "link_expired" });
   await flow.connect("hris");
-  dialogs[0].events.refused(expired);
+  dialogs[0].events.failed(expired());
   await settle();
   assert.equal(wishes.length, 2);
   assert.deepEqual(store.get().notices, {});
-  dialogs[1].events.refused(expired);
+  dialogs[1].events.failed(expired());
   await settle();
   assert.equal(wishes.length, 2);
-  assert.equal(store.get().notices["connect-hris"].key, "problem.dialog_refused");
+  assert.equal(store.get().notices["connect-hris"].key, "problem.link_expired");
   assert.deepEqual(store.get().attempts, {});
+});
+
+test("what was not accepted is told when the dialog closes without a success, and only then", async () => {
+  const { flow, store, dialogs } = setUp();
+  await flow.connect("hris");
+  dialogs[0].events.opened();
+  dialogs[0].events.objected();
+  assert.deepEqual(store.get().notices, {});
+  dialogs[0].events.closed();
+  assert.equal(store.get().notices["connect-hris"].key, "problem.not_accepted");
+  await flow.connect("hris");
+  assert.deepEqual(store.get().notices, {});
+  dialogs[1].events.opened();
+  dialogs[1].events.objected();
+  dialogs[1].events.succeeded("public-token");
+  await settle();
+  dialogs[1].events.closed();
+  assert.deepEqual(store.get().notices, {});
 });
 
 test("a relink keeps the account and says so; a lost answer counts only once the server has changed it", async (t) => {

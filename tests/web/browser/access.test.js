@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { assertAccessible } from "./axe.js";
+import { GALLERY } from "./gallery.js";
+import { person, signIn } from "./harness.js";
+import { account, everyHealth, scriptReads } from "./states.js";
+
+for (const [name, { config, reach }] of Object.entries(GALLERY)) {
+  for (const theme of /** @type {const} */ (["light", "dark"])) {
+    test(`${name}, ${theme}: axe finds nothing`, async (t) => {
+      const { page } = await person(t, { config, theme, motion: "reduce" });
+      await reach(page);
+      await assertAccessible(page, `${name}, ${theme}`);
+    });
+  }
+}
+
+test("at 200 % zoom and on a phone nothing is cut off sideways", async (t) => {
+  for (const viewport of [{ width: 600, height: 450 }, { width: 320, height: 640 }]) {
+    const { page } = await person(t, { viewport });
+    await scriptReads(page, { accounts: everyHealth });
+    await signIn(page, "Acme");
+    await page.locator(".account-disconnected").waitFor();
+    await page.locator(".details-toggle").nth(1).click();
+    await page.locator(".details .kinds").waitFor();
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    assert.equal(overflow, 0, `${viewport.width} px`);
+    await assertAccessible(page, `${viewport.width} px`);
+  }
+});
+
+test("every target is at least 24 px high and wide", async (t) => {
+  const { page } = await person(t, { viewport: { width: 390, height: 844 } });
+  await scriptReads(page, { accounts: () => [account({ is_duplicate: true })] });
+  await signIn(page, "Acme");
+  await page.locator(".details-toggle").click();
+  await page.locator("[id^=rename-]").waitFor();
+  const small = await page.evaluate(() =>
+    [...document.querySelectorAll("button, input")]
+      .map((element) => ({ text: element.textContent, box: element.getBoundingClientRect() }))
+      .filter(({ box }) => box.width < 24 || box.height < 24)
+      .map(({ text }) => text),
+  );
+  assert.deepEqual(small, []);
+});
+
+test("with reduced motion nothing moves", async (t) => {
+  const { page } = await person(t, { motion: "reduce" });
+  await page.route(/\/v1\/linked-accounts$/, () => {});
+  await signIn(page, "Acme");
+  await page.locator(".skeleton .bone").first().waitFor();
+  assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
+});
+
+test("the state is told by icon, word and time, never by colour alone", async (t) => {
+  const { page } = await person(t);
+  await scriptReads(page, { accounts: everyHealth });
+  await signIn(page, "Acme");
+  const badges = page.locator(".state");
+  await badges.last().waitFor();
+  for (const badge of await badges.all()) {
+    assert.equal(await badge.locator("svg").count(), 1);
+    assert.match((await badge.locator(".state-word").textContent()) ?? "", /\S/);
+    assert.match((await badge.locator("time").textContent()) ?? "", /\S/);
+  }
+});
