@@ -1,0 +1,140 @@
+use std::collections::HashMap;
+
+use lambda_http::Body;
+use lambda_http::request::from_str;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn page(extra: &[(&str, &str)]) -> Page {
+    let mut variables = HashMap::from([
+        ("OIDC_ISSUER", "https://id.example.com/pool"),
+        ("OIDC_CLIENT_ID", "page"),
+        ("LINK_SCRIPT_URL", "https://cdn.merge.dev/initialize.js"),
+        ("LINK_API_HOST", "https://api.merge.dev"),
+    ]);
+    variables.extend(extra.iter().copied());
+    shared::config::load_from(&|name| variables.get(name).map(|value| (*value).to_owned())).unwrap()
+}
+
+async fn get(path: &str, headers: Value) -> Result<Answer, Problem> {
+    let event = json!({
+        "version": "2.0", "routeKey": "GET /", "rawPath": path, "rawQueryString": "", "headers": headers,
+        "requestContext": {"timeEpoch": 0, "stage": "$default", "http": {"method": "GET", "path": path}},
+        "isBase64Encoded": false,
+    });
+    handle(&PageFiles::new(&page(&[])), from_str(&event.to_string()).unwrap()).await
+}
+
+fn text(answer: &Answer) -> &str {
+    match answer.body() {
+        Body::Text(text) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_index_names_versioned_files_that_are_served_for_ever() {
+    let index = get("/", json!({})).await.unwrap();
+    assert_eq!(index.headers()["cache-control"], "no-cache");
+    assert_eq!(index.headers()["content-type"], "text/html; charset=utf-8");
+    let html = text(&index);
+    let named: Vec<_> = html.split("\"/assets/").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(named.iter().any(|name| name.ends_with("/app.js")), "{named:?}");
+    for name in named {
+        let asset = get(&format!("/assets/{name}"), json!({})).await.unwrap();
+        assert_eq!(asset.headers()["cache-control"], IMMUTABLE, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_compressed_for_those_who_take_it_and_not_sent_twice() {
+    let plain = get("/assets/app.js", json!({})).await.unwrap();
+    assert_eq!(plain.headers()["content-type"], "text/javascript; charset=utf-8");
+    assert_eq!(plain.headers()["cache-control"], "no-cache");
+    assert!(plain.headers().get("content-encoding").is_none());
+    let zipped = get("/assets/app.js", json!({"accept-encoding": "br, gzip"})).await.unwrap();
+    assert_eq!(zipped.headers()["content-encoding"], "gzip");
+    assert!(matches!(zipped.body(), Body::Binary(bytes) if bytes.len() < text(&plain).len()));
+    let tag = zipped.headers()["etag"].to_str().unwrap();
+    assert_ne!(tag, plain.headers()["etag"]);
+    let known = get("/assets/app.js", json!({"accept-encoding": "gzip", "if-none-match": format!("\"x\", W/{tag}")}))
+        .await
+        .unwrap();
+    assert_eq!(known.status().as_u16(), 304);
+    assert_eq!(known.headers()["etag"], tag);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_found() {
+    for path in
+        ["/assets/", "/assets/../app.js", "/assets/types.d.ts", "/assets/package.json", "/assets/index.html", "/nope"]
+    {
+        assert_eq!(
+            get(path, json!({})).await.map_err(|problem| problem.code().as_str()).err(),
+            Some("not_found"),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_policy() {
+    for path in ["/", "/config.json", "/assets/app.js"] {
+        let answer = get(path, json!({})).await.unwrap();
+        let policy = answer.headers()["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'; script-src 'self' https://cdn.merge.dev;"), "{policy}");
+        assert!(
+            policy.contains("connect-src 'self' https://id.example.com https://api.merge.dev https://cdn.merge.dev;"),
+            "{policy}"
+        );
+        assert!(policy.ends_with("frame-ancestors 'none'"), "{policy}");
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(answer.headers()["referrer-policy"], "no-referrer");
+        assert_eq!(answer.headers()["x-frame-options"], "DENY");
+    }
+}
+
+#[test]
+fn the_policy_follows_the_configuration() {
+    let page = page(&[
+        ("OIDC_ISSUER", "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_abc"),
+        ("FRAME_ANCESTORS", "https://app.example https://admin.example"),
+        ("IMG_SRC_HOSTS", "https://logos.example"),
+        ("BRAND_LOGO", "https://brand.example/logo.svg"),
+    ]);
+    let policy = security::content_security_policy(&page);
+    assert!(policy.contains("https://*.auth.eu-central-1.amazoncognito.com"), "{policy}");
+    assert!(policy.contains("img-src 'self' data: https://logos.example https://brand.example;"), "{policy}");
+    assert!(policy.ends_with("frame-ancestors https://app.example https://admin.example"), "{policy}");
+    assert!(security::headers(&page).iter().all(|(name, _)| *name != "x-frame-options"));
+}
+
+#[tokio::test]
+async fn the_configuration_has_the_shape_that_the_page_reads() {
+    let answer = get("/config.json", json!({})).await.unwrap();
+    let config: Value = serde_json::from_str(text(&answer)).unwrap();
+    let expected = json!({
+        "api_base": "", "issuer": "https://id.example.com/pool", "client_id": "page",
+        "scope": "openid profile email tether/linked-accounts:read tether/linked-accounts:write",
+        "allow_insecure_issuer": false, "brand": {"name": "Tether", "logo": null, "accent": "#3454d1"},
+        "categories": ["hris", "ats", "crm", "accounting", "ticketing", "filestorage", "knowledgebase"],
+        "mode": "simple", "locale": "en", "link_script_url": "https://cdn.merge.dev/initialize.js",
+        "link_api_host": "https://api.merge.dev", "host_origins": [], "poll_seconds": 15,
+    });
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn gzip_is_sent_only_where_it_is_taken() {
+    for (accepted, expected) in [
+        ("gzip", true),
+        ("br;q=1.0, GZIP;q=0.5", true),
+        ("gzip;q=0", false),
+        ("gzip; q=0.0", false),
+        ("deflate", false),
+        ("", false),
+    ] {
+        assert_eq!(accepts_gzip(accepted), expected, "{accepted}");
+    }
+}
