@@ -1,0 +1,132 @@
+//! Accounts: the list, one account with its health, its sync status and timeline; a sync on request, a new name.
+//!
+//! One function of six routes, told apart by method and the last part of the path.
+
+mod list;
+mod sync;
+
+use jiff::Timestamp;
+use lambda_http::Request;
+use shared::{
+    api::{
+        access,
+        accounts::{AccountView, EventList, EventView, PatchAccount},
+        cursor,
+    },
+    config,
+    domain::{account::LinkedAccount, ids::AccountId},
+    http::{self, Answer, Caller, Problem, Scope},
+    linking::Linking,
+    queue::Queue,
+    store::{
+        accounts::{Change, Found},
+        events::{Event, EventKind},
+    },
+};
+use uuid::Uuid;
+
+/// What the function works with.
+pub struct Accounts {
+    pub linking: Linking,
+    pub queue: Queue,
+    pub identity: config::Identity,
+    pub models: config::Models,
+    pub clock: config::Clock,
+    pub retention: config::Retention,
+}
+
+/// The longest name of an account, in characters.
+const LONGEST_NAME: usize = 100;
+
+/// Answers one request.
+pub async fn handle(accounts: &Accounts, request: Request) -> Result<Answer, Problem> {
+    let caller = Caller::of(&request, &accounts.identity)?;
+    let path = request.uri().path().trim_end_matches('/').to_owned();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let writes = matches!(request.method().as_str(), "POST" | "PATCH");
+    caller.require(if writes { Scope::LinkedAccountsWrite } else { Scope::LinkedAccountsRead })?;
+    if last == "linked-accounts" {
+        return list::list(accounts, &caller, &request).await;
+    }
+    let id = http::account_id(&request)?;
+    match (request.method().as_str(), last) {
+        ("GET", "sync-status") => sync::status(accounts, &caller, id, &request).await,
+        ("GET", "events") => events(accounts, &caller, id, &request).await,
+        ("POST", "sync") => sync::request(accounts, &caller, id, &request).await,
+        ("PATCH", _) => patch(accounts, &caller, id, &request).await,
+        ("GET", _) => get(accounts, &caller, id).await,
+        _ => Err(Problem::not_found()),
+    }
+}
+
+/// `GET /v1/linked-accounts/{id}`: also of an account that is being deleted, and of an attempt.
+async fn get(accounts: &Accounts, caller: &Caller, id: AccountId) -> Result<Answer, Problem> {
+    let now = Timestamp::now();
+    match access::any(&accounts.linking.store, &caller.organization, id).await? {
+        Found::Account(account) => http::ok(&AccountView::of_account(&account, now)),
+        Found::Pending(slot) => http::ok(&AccountView::of_pending(&slot, now)),
+    }
+}
+
+/// `PATCH /v1/linked-accounts/{id}`: its name, and whether its duplicates are minded.
+async fn patch(accounts: &Accounts, caller: &Caller, id: AccountId, request: &Request) -> Result<Answer, Problem> {
+    let store = &accounts.linking.store;
+    let patch: PatchAccount = http::body(request)?;
+    let name = patch.display_name.map(|name| name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()));
+    if let Some(Some(name)) = &name
+        && (name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control))
+    {
+        return Err(Problem::invalid("display_name has at most 100 characters and no line breaks."));
+    }
+    access::readable(store, &caller.organization, id).await?;
+
+    let now = Timestamp::now();
+    let mut happened = Vec::new();
+    let account = store.change_account(&caller.organization, id, |account| {
+        happened = apply(account, name.as_ref(), patch.duplicate_ignored);
+        if happened.is_empty() {
+            return Change::Keep;
+        }
+        account.updated_at = now;
+        Change::Write
+    });
+    let account = account.await?.ok_or_else(Problem::not_found)?;
+    for kind in happened {
+        let event = Event::new(now, kind, &caller.subject);
+        let event = match kind {
+            EventKind::DuplicateIgnored => event.with("ignored", account.duplicate_ignored),
+            _ => event,
+        };
+        store.add_event(id, &event, Uuid::new_v4(), accounts.retention.history).await?;
+    }
+    http::ok(&AccountView::of_account(&account, now))
+}
+
+/// Changes what differs, and says what that was.
+fn apply(account: &mut LinkedAccount, name: Option<&Option<String>>, ignored: Option<bool>) -> Vec<EventKind> {
+    let mut happened = Vec::new();
+    if let Some(name) = name.filter(|name| **name != account.display_name) {
+        account.display_name.clone_from(name);
+        happened.push(EventKind::Renamed);
+    }
+    if let Some(ignored) = ignored.filter(|ignored| *ignored != account.duplicate_ignored) {
+        account.duplicate_ignored = ignored;
+        happened.push(EventKind::DuplicateIgnored);
+    }
+    happened
+}
+
+/// `GET /v1/linked-accounts/{id}/events`: the timeline, newest first.
+async fn events(accounts: &Accounts, caller: &Caller, id: AccountId, request: &Request) -> Result<Answer, Problem> {
+    let store = &accounts.linking.store;
+    let query = http::query(request);
+    let limit = query.limit()?;
+    let account = id.to_string();
+    let binding = [caller.organization.as_str(), &account, "events"];
+    let before: Option<String> = query.text("cursor").map(|text| cursor::decode(&binding, text)).transpose()?;
+    access::readable(store, &caller.organization, id).await?;
+    let page = store.events(id, before.as_deref(), limit, Timestamp::now()).await?;
+    let next_cursor = page.next.map(|next| cursor::encode(&binding, next)).transpose()?;
+    let results = page.events.into_iter().map(|(id, event)| EventView::new(id, event)).collect();
+    http::ok(&EventList { results, next_cursor })
+}

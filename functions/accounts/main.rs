@@ -1,1 +1,28 @@
-fn main() {}
+//! Wires the accounts function.
+
+use std::sync::Arc;
+
+use functions::accounts::{self, Accounts};
+use shared::config::{self, Clock, Identity, Logging, Merge, Models, Retention, Tables, TokenKey, aws::Aws};
+use shared::linking::Linking;
+use shared::merge::MergeClient;
+use shared::queue::Queue;
+use shared::secrets::{self, TokenCipher};
+use shared::store::Store;
+use shared::{http, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    type Sections = (Logging, Aws, Tables, config::Queue, TokenKey, Merge, Identity, Models, Clock, Retention);
+    let (logging, aws, tables, queue, token_key, merge, identity, models, clock, retention): Sections = config::load()?;
+    telemetry::init(&logging);
+    let sdk = config::aws::sdk_config(&aws)?;
+    let linking = Linking {
+        store: Store::connect(&sdk, &tables),
+        merge: MergeClient::new(&merge, secrets::api_key(&sdk, &merge).await?)?,
+        tokens: Arc::new(TokenCipher::new(&sdk, &token_key)),
+        history: retention.history,
+    };
+    let accounts = Accounts { linking, queue: Queue::new(&sdk, &queue), identity, models, clock, retention };
+    http::serve(|request| accounts::handle(&accounts, request)).await
+}

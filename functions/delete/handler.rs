@@ -1,0 +1,82 @@
+//! Deletes: `DELETE /v1/linked-accounts/{id}` marks the account and queues the rest: Merge's side, then ours.
+//!
+//! From the mark on the account is in no list, takes no sync and matches no link. Repeating the request repeats the
+//! message; a message that is lost is made up for by the poller, which finds the mark.
+
+use jiff::Timestamp;
+use lambda_http::Request;
+use shared::{
+    api::{access, accounts::AccountView},
+    config,
+    domain::{
+        account::{AccountStatus, LinkedAccount},
+        message::{AccountRef, Message, Work},
+        schedule::{Due, PollFacts, poll_class},
+    },
+    http::{self, Answer, Caller, Code, Problem, Scope},
+    queue::Queue,
+    store::{
+        Store,
+        accounts::{Change, Found},
+        events::{Event, EventKind},
+    },
+};
+use uuid::Uuid;
+
+/// What the function works with.
+pub struct Deletes {
+    pub store: Store,
+    pub queue: Queue,
+    pub identity: config::Identity,
+    pub retention: config::Retention,
+}
+
+/// Answers one request.
+pub async fn handle(deletes: &Deletes, request: Request) -> Result<Answer, Problem> {
+    // 1. Who asks, about which account.
+    let caller = Caller::of(&request, &deletes.identity)?;
+    caller.require(Scope::LinkedAccountsWrite)?;
+    let id = http::account_id(&request)?;
+    let organization = &caller.organization;
+    if let Found::Pending(_) = access::any(&deletes.store, organization, id).await? {
+        return Err(Problem::new(Code::NotConnected, "The connection was never finished."));
+    }
+
+    // 2. Mark it, and its slot.
+    let now = Timestamp::now();
+    let mut marked = false;
+    let account = deletes.store.change_account(organization, id, |account| {
+        marked = account.status != AccountStatus::Deleting;
+        if marked { mark(account, now) } else { Change::Keep }
+    });
+    let account = account.await?.ok_or_else(Problem::not_found)?;
+    deletes.store.mark_slot_disconnecting(organization, account.category, id).await?;
+    if marked {
+        let event = Event::new(now, EventKind::DeleteRequested, &caller.subject);
+        deletes.store.add_event(id, &event, Uuid::new_v4(), deletes.retention.history).await?;
+    }
+
+    // 3. Queue the work.
+    let of = AccountRef { organization: organization.clone(), account: id };
+    let work = Work::Delete { of, sweep: 1, request: Uuid::new_v4() };
+    deletes.queue.send(&Message::new(account.merge_id.clone(), work)).await?;
+
+    // 4. Reply.
+    http::accepted(&AccountView::of_account(&account, now))
+}
+
+fn mark(account: &mut LinkedAccount, now: Timestamp) -> Change {
+    // Gone at Merge's side already: there is nothing to ask of Merge.
+    account.deletion.gone_at_merge |= account.status == AccountStatus::Deleted;
+    account.status = AccountStatus::Deleting;
+    account.status_since = now;
+    account.updated_at = now;
+    let class = poll_class(PollFacts {
+        status: account.status,
+        first_sync_completed: account.facts.initial_sync_completed,
+        age_seconds: now.as_second() - account.created_at.as_second(),
+        sync_interval_seconds: None,
+    });
+    account.due = Due::every(class, account.id);
+    Change::Write
+}

@@ -1,1 +1,21 @@
-fn main() {}
+//! Wires the relink function.
+
+use functions::relink::{self, Relinks};
+use shared::api::limiter::Limiter;
+use shared::config::{self, Identity, Linking, Logging, Merge, Retention, Tables, aws::Aws};
+use shared::merge::MergeClient;
+use shared::store::Store;
+use shared::{http, secrets, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    type Sections = (Logging, Aws, Tables, Merge, Identity, Linking, Retention);
+    let (logging, aws, tables, merge, identity, linking, retention): Sections = config::load()?;
+    telemetry::init(&logging);
+    let sdk = config::aws::sdk_config(&aws)?;
+    let limiter = Limiter::new(linking.token_burst);
+    let store = Store::connect(&sdk, &tables);
+    let merge = MergeClient::new(&merge, secrets::api_key(&sdk, &merge).await?)?;
+    let relinks = Relinks { store, merge, identity, linking, retention, limiter };
+    http::serve(|request| relink::handle(&relinks, request)).await
+}

@@ -230,6 +230,14 @@ impl MergeClient {
         Ok(None)
     }
 
+    /// Merge's ids of the set of accounts that were linked with the same credentials, the account itself included.
+    /// Only production accounts have duplicates. Other organizations' accounts are in it: show none of them.
+    pub async fn duplicates(&self, merge_id: &MergeLinkedAccountId) -> Result<Vec<MergeLinkedAccountId>, MergeError> {
+        let call = list(TestAccounts::Exclude).query("id", merge_id.as_str()).query("include_duplicates", "true");
+        let page: Page = self.fetch(call).await?;
+        Ok(page.results.iter().filter_map(|row| listed(row)).map(|row| row.merge_id).collect())
+    }
+
     /// One page of all accounts of the organization, whatever their category. Rows without an id are left out.
     pub async fn linked_accounts(
         &self,
