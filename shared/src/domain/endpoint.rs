@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(rule("crm.engagement-types"), Some(Rule::Full));
         assert_eq!(rule("ticketing.tickets.viewers"), Some(Rule::Nested));
         assert!(Endpoint::of(Category::Hris).all(|e| e.rule() == Rule::Windows));
-        assert_eq!(ENDPOINTS.iter().filter(|e| e.rule() == Rule::Full).count(), 12);
+        assert_eq!(ENDPOINTS.iter().filter(|e| e.rule() == Rule::Full).count(), 9);
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub struct Incoming<'a> {
 /// Why an element of a page cannot be a record.
 #[derive(Debug, thiserror::Error)]
 #[error("an element of the page is not a record")]
-pub struct NotARecord(#[source] serde_json::Error);
+pub struct NotARecord(#[source] Option<serde_json::Error>);
 
 /// Unknown fields are Merge's to add; only these three decide anything. A value of an unexpected type counts as
 /// absent, because a page never fails over one field.
@@ -92,7 +92,11 @@ enum LenientBool {
 
 /// Reads one element of a page. `parent` is the parent record's id in a nested list.
 pub fn read<'a>(bytes: &'a str, endpoint: &Endpoint, parent: Option<&str>) -> Result<Incoming<'a>, NotARecord> {
-    let head: Head<'a> = serde_json::from_str(bytes).map_err(NotARecord)?;
+    // An array would be read as the fields in order.
+    if !bytes.trim_start().starts_with('{') {
+        return Err(NotARecord(None));
+    }
+    let head: Head<'a> = serde_json::from_str(bytes).map_err(|error| NotARecord(Some(error)))?;
     let hash = ContentHash::of(bytes.as_bytes());
     let own = match (endpoint.ids, head.id.text()) {
         (_, Some(id)) => id.to_owned(),
