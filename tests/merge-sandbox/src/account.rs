@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::clock::Time;
 use crate::dataset::{Dataset, children};
-use crate::generate::{self, Record, Scope};
+use crate::generate::{self, Record, RemoteData, Scope};
 use crate::ids::{hash_str, mix};
 use crate::integrations::{self, Fields};
 use crate::issue::{Issue, IssueKind};
@@ -68,10 +68,7 @@ impl Account {
     /// Creates datasets and sync states. `sizes`: records per model key, before the account's own rules.
     pub fn provision(&mut self, size: impl Fn(&Model) -> u64, enabled: impl Fn(&Model) -> bool) {
         for (index, model) in models::of_category(&self.category.clone()) {
-            let count = match model.parent {
-                Some(parent) => children::before(self.dataset(parent).map_or(0, |dataset| dataset.size)),
-                None => size(model),
-            };
+            let count = planned(model, &size);
             self.datasets.insert(models::all()[index].key.clone(), Dataset::new(count));
             if !self.syncs.iter().any(|state| state.model_id == model.model_id) {
                 let status = if enabled(model) { SyncStatus::Syncing } else { SyncStatus::Disabled };
@@ -89,11 +86,12 @@ impl Account {
     }
 
     /// Appends the record's JSON.
-    pub fn write_record(&self, model: ModelIndex, index: u64, out: &mut String) {
+    pub fn write_record(&self, model: ModelIndex, index: u64, remote_data: RemoteData, out: &mut String) {
         let Some(dataset) = self.dataset(model) else { return };
         let sizes = |other: ModelIndex| self.dataset(other).map_or(0, |dataset| dataset.base);
         let scope = Scope { seed: self.seed, anchor: self.created_at, sizes: &sizes };
-        let record = Record { index, created_at: dataset.created_at(index), change: dataset.state(index) };
+        let (created_at, change) = (dataset.created_at(index), dataset.state(index));
+        let record = Record { index, created_at, change, remote_data };
         generate::write_record(&scope, &models::all()[model], &record, out);
     }
 
@@ -176,6 +174,14 @@ impl Account {
     }
 }
 
+/// A nested list's size follows from its parents'.
+fn planned(model: &Model, size: &impl Fn(&Model) -> u64) -> u64 {
+    match model.parent {
+        Some(parent) => children::before(planned(&models::all()[parent], size)),
+        None => size(model),
+    }
+}
+
 impl Account {
     /// The account without its records: enough to tell about it.
     pub fn clone_without_data(&self) -> Account {
@@ -197,10 +203,7 @@ impl Account {
     /// The provider grew; the next run brings the new records. No list shrinks.
     pub fn resize(&mut self, size: impl Fn(&Model) -> u64) {
         for (index, model) in models::of_category(&self.category.clone()) {
-            let count = match model.parent {
-                Some(parent) => children::before(self.dataset(parent).map_or(0, |dataset| dataset.size)),
-                None => size(model),
-            };
+            let count = planned(model, &size);
             if let Some(dataset) = self.datasets.get_mut(&models::all()[index].key) {
                 dataset.size = dataset.size.max(count);
             }

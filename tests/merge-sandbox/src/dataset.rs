@@ -83,6 +83,11 @@ impl Dataset {
         batch.map_or(0, |batch| batch.first + batch.before(time))
     }
 
+    /// Records that the next run brings.
+    pub fn arriving(&self) -> u64 {
+        self.size.saturating_sub(self.known())
+    }
+
     pub fn deleted(&self) -> u64 {
         self.deleted
     }

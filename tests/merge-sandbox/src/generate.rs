@@ -33,6 +33,14 @@ pub struct Record {
     pub index: u64,
     pub created_at: Time,
     pub change: Change,
+    pub remote_data: RemoteData,
+}
+
+/// Whether the provider's own object is shown (`include_remote_data`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemoteData {
+    Omitted,
+    Included,
 }
 
 /// A model's `remote_id`s are readable back, so that the filter of that name needs no search.
@@ -89,6 +97,7 @@ impl Writer<'_> {
             "created_at" => self.text(self.record.created_at, out),
             "modified_at" => self.text(self.record.change.modified_at, out),
             "remote_was_deleted" => out.push_str(if top && self.record.change.deleted { "true" } else { "false" }),
+            "remote_data" if top && self.record.remote_data == RemoteData::Included => self.remote_data(out),
             "remote_data" => out.push_str("null"),
             "field_mappings" => {
                 out.push_str(r#"{"organization_defined_targets":{},"linked_account_defined_targets":{}}"#);
@@ -102,6 +111,14 @@ impl Writer<'_> {
                 self.value(field, &field.kind, hash, depth, out);
             }
         }
+    }
+
+    fn remote_data(&self, out: &mut String) {
+        let path = self.model.segments.last().map_or("", String::as_str);
+        let remote_id = remote_id(self.model, self.record.index);
+        let version = self.record.change.version;
+        write!(out, r#"[{{"path":"/{path}/{remote_id}","data":{{"id":"{remote_id}","revision":{version}}}}}]"#)
+            .expect("a String takes everything");
     }
 
     fn value(&self, field: &Field, kind: &Kind, hash: u64, depth: u8, out: &mut String) {
@@ -118,7 +135,7 @@ impl Writer<'_> {
             }),
             Kind::Uuid if field.name == "id" => self.text(ids::uuid(hash, mix(hash, 1)), out),
             Kind::Uuid => out.push_str("null"),
-            _ if hash % 11 == 0 && !values::is_essential(&field.name) => out.push_str("null"),
+            _ if hash.is_multiple_of(11) && !values::is_essential(&field.name) => out.push_str("null"),
             Kind::Enum(options) => values::write_string(values::option(&field.name, options, hash), out),
             Kind::Boolean => out.push_str(if hash & 4 == 0 { "true" } else { "false" }),
             Kind::Integer => values::write_integer(&field.name, hash, out),
@@ -141,7 +158,7 @@ impl Writer<'_> {
             Some(children::parent_of(own))
         } else if (self.scope.sizes)(self.position()) == size {
             Some(own)
-        } else if hash % 13 == 0 && !values::is_essential(&field.name) {
+        } else if hash.is_multiple_of(13) && !values::is_essential(&field.name) {
             None
         } else {
             Some(hash % size.max(1))
@@ -235,5 +252,5 @@ impl<T: std::fmt::Display> std::fmt::Display for Quoted<T> {
 /// Whether a change at the provider touches this field: some of the values, never an identity.
 fn is_volatile(field: &Field) -> bool {
     let kind = matches!(field.kind, Kind::String | Kind::Number | Kind::Integer | Kind::Enum(_) | Kind::Boolean);
-    kind && !values::is_identity(&field.name) && (field.hash % 3 != 0 || values::is_essential(&field.name))
+    kind && !values::is_identity(&field.name) && (!field.hash.is_multiple_of(3) || values::is_essential(&field.name))
 }

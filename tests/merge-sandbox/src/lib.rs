@@ -3,6 +3,8 @@
 //! [`Sandbox`] runs it behind a listener. For a simulation in one process, [`service::Service`] with a manual
 //! [`clock::Clock`] has the same routes as a `tower` service, and [`world::World`] is the logic alone.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 pub mod account;
 pub mod clock;
 pub mod dataset;
@@ -144,10 +146,8 @@ impl Sandbox {
     /// Saves and stops. Calls under way may finish for a moment.
     pub async fn stop(mut self) {
         self.delivery.abort();
-        if let Some(stop) = self.stop.take() {
-            if stop.send(()).is_err() {
-                tracing::debug!("the server had ended by itself");
-            }
+        if self.stop.take().is_some_and(|stop| stop.send(()).is_err()) {
+            tracing::debug!("the server had ended by itself");
         }
         // Idle keep-alive connections would hold a graceful stop for ever.
         let patience = std::time::Duration::from_millis(200);

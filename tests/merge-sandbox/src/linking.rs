@@ -177,9 +177,10 @@ impl World {
         id
     }
 
-    /// The production account that already has these credentials.
+    /// The production account that already has these credentials; a relink asks no such question.
     fn duplicate_of(&self, id: &str, slug: &str, credentials: Option<&Value>) -> Option<String> {
-        let own = self.store.accounts.get(id).filter(|account| !account.is_test)?;
+        let own =
+            self.store.accounts.get(id).filter(|account| !account.is_test && account.status == Status::Incomplete)?;
         let wanted = format!("{slug} {}", credentials?);
         let mut others = self.store.accounts.values().filter(|account| account.id != own.id);
         others.find(|account| account.duplicate_key().as_ref() == Some(&wanted)).map(|account| account.id.clone())

@@ -106,7 +106,7 @@ async fn answer(State(service): State<Arc<Service>>, request: Request) -> Respon
     if let Some(delay) = call.fault.as_ref().and_then(|fault| fault.delay_ms) {
         tokio::time::sleep(Duration::from_millis(delay)).await;
     }
-    let forced = call.fault.as_ref().and_then(|fault| forced_answer(fault));
+    let forced = call.fault.as_ref().and_then(forced_answer);
     let does_work = forced.is_none() || call.fault.as_ref().is_some_and(|fault| fault.after);
     let worked = if does_work { Some(routes::answer(&service, &call).await) } else { None };
     let mut response = forced.or(worked).unwrap_or_else(|| Reply::not_found().into_response());
@@ -148,8 +148,13 @@ async fn spoil(response: Response, fault: &Fault) -> Response {
     }
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     bytes.truncate(bytes.len() / 2);
-    let broken = std::io::Error::new(std::io::ErrorKind::ConnectionAborted, "the connection breaks off here");
-    let chunks = futures::stream::iter([Ok(bytes::Bytes::from(bytes)), Err(broken)]);
+    let half = futures::stream::once(std::future::ready(Ok(bytes::Bytes::from(bytes))));
+    let end = futures::stream::once(async {
+        // Status and headers must be on their way, or the caller sees no answer at all.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Err(std::io::Error::new(std::io::ErrorKind::ConnectionAborted, "the connection breaks off here"))
+    });
+    let chunks = futures::StreamExt::chain(half, end);
     Response::from_parts(parts, Body::from_stream(chunks))
 }
 

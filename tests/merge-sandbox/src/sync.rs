@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::account::{Account, Status};
 use crate::clock::Time;
+use crate::dataset::Dataset;
 use crate::models;
 
 /// Merge's six values of `status` and `last_sync_result`.
@@ -134,9 +135,11 @@ impl Account {
                 continue;
             }
             let start = plan.now.plus_millis(plan.stagger_ms * queued.len() as i64);
-            // A run has some length, so that what it changed lies strictly within it.
-            let finish = start.plus_millis(plan.duration_ms.max(2));
+            // A run has some length, so that what it changed and brought lies strictly within it.
             self.abandon(position, plan.now);
+            let arriving = self.lists_of(position).map(|(index, _)| self.dataset(index).map_or(0, Dataset::arriving));
+            let shortest = 2 + arriving.max().unwrap_or_default() as i64 / 1_000;
+            let finish = start.plus_millis(plan.duration_ms.max(shortest));
             let state = &mut self.syncs[position];
             state.status = SyncStatus::Syncing;
             state.run = Some(Run { start, finish, result: plan.result, begun: false });

@@ -159,7 +159,7 @@ pub fn option<'e>(name: &str, options: &'e [String], hash: u64) -> &'e str {
     let found = match name {
         "country" => common(&["US", "US", "DE", "GB", "CA", "IE"]),
         _ if name.contains("currency") => common(&["USD", "USD", "EUR", "GBP"]),
-        "employment_status" | "status" if hash % 4 != 0 => options.first().map(String::as_str),
+        "employment_status" | "status" if !hash.is_multiple_of(4) => options.first().map(String::as_str),
         _ => None,
     };
     found

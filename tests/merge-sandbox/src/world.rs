@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::account::{Account, Status};
 use crate::clock::Time;
 use crate::faults::Fault;
+use crate::generate::RemoteData;
 use crate::ids;
 use crate::linking::{LinkToken, PublicToken};
 use crate::models;
@@ -187,6 +188,11 @@ impl World {
         }
     }
 
+    /// Where webhooks go, if anywhere.
+    pub fn webhook_target(&self) -> Option<String> {
+        self.config.webhook_url.clone().filter(|_| self.config.webhooks)
+    }
+
     /// Sends an event about `account`.
     pub fn emit_about(&mut self, account: &Account, event: Event, now: Time) {
         if !self.config.webhooks {
@@ -214,7 +220,7 @@ impl World {
             for index in records.iter().take(100) {
                 let deleted = account.dataset(*model).is_some_and(|dataset| dataset.state(*index).deleted);
                 let mut text = String::new();
-                account.write_record(*model, *index, &mut text);
+                account.write_record(*model, *index, RemoteData::Omitted, &mut text);
                 let data: Value = serde_json::from_str(&text).unwrap_or_default();
                 let action = if deleted { "removed" } else { "changed" };
                 events.push(Event::new(event.at, format!("{}.{action}", models::all()[*model].webhook_name()), data));

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::account::Account;
 use crate::clock::Time;
 use crate::faults::Fault;
+use crate::generate::RemoteData;
 use crate::linking::Attempt;
 use crate::listing::{self, Cursor, Query};
 use crate::models::{self, ModelIndex};
@@ -127,7 +128,7 @@ impl Walk {
                 Query { include_deleted: self.include_deleted, cursor: self.cursor, limit: 200, ..Query::default() };
             let page = listing::page(account.dataset(self.model)?, &query, models::all()[self.model].has_deleted, now);
             for (index, _) in &page.records {
-                account.write_record(self.model, *index, &mut text);
+                account.write_record(self.model, *index, RemoteData::Omitted, &mut text);
                 text.push('\n');
             }
             page.next
@@ -161,7 +162,7 @@ fn replay(service: &Service, call: &Call) -> Result<Reply, Reply> {
     }
     let wanted: Wanted = body(call)?;
     let (mut world, now) = service.world();
-    let (url, keys) = (world.config.webhook_url.clone(), world.store.settings.webhook_keys.clone());
+    let (url, keys) = (world.webhook_target(), world.store.settings.webhook_keys.clone());
     let replayed = world.webhooks.replay(wanted.event.as_deref(), url.as_deref(), &keys, now);
     Ok(Reply::ok(&json!({"replayed": replayed})))
 }
@@ -170,7 +171,7 @@ fn replay(service: &Service, call: &Call) -> Result<Reply, Reply> {
 fn ping(service: &Service) -> Reply {
     let (mut world, now) = service.world();
     let body = webhook::python_json(&json!({"response": "This is a test webhook."}));
-    let (url, keys) = (world.config.webhook_url.clone(), world.store.settings.webhook_keys.clone());
+    let (url, keys) = (world.webhook_target(), world.store.settings.webhook_keys.clone());
     world.webhooks.push("ping", body, url.as_deref(), &keys, now);
     Reply::ok(&json!({}))
 }

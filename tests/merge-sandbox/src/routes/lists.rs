@@ -6,7 +6,7 @@ use crate::account::Account;
 use crate::clock::Time;
 use crate::dataset::children;
 use crate::faults::Fault;
-use crate::generate;
+use crate::generate::{self, RemoteData};
 use crate::ids;
 use crate::listing::{self, Cursor, Page, Query};
 use crate::models::{self, Model, ModelIndex};
@@ -29,8 +29,13 @@ pub async fn answer(service: &Service, call: &Call, account: &str, category: &st
     }
     let Some((id, path)) = rest.split_last() else { return Reply::not_found() };
     let Some((model, parents)) = models::by_path(category, path) else { return Reply::not_found() };
-    with_account(service, account, |_, account, now| {
-        retrieve(account, model, &parents, id, now).unwrap_or_else(Reply::not_found)
+    with_account(service, account, |_, account, now| match locate(account, model, &parents, id, now) {
+        Some(number) => {
+            let mut body = String::new();
+            account.write_record(model, number, remote_data(&parameters(call)), &mut body);
+            Reply::text(StatusCode::OK, body)
+        }
+        None => Reply::not_found(),
     })
 }
 
@@ -94,6 +99,7 @@ fn parent_number(account: &Account, model: &Model, parents: &[&str], now: Time) 
 }
 
 fn render(account: &Account, model: ModelIndex, page: &Page, cursor: Option<Cursor>, call: &Call) -> Reply {
+    let remote_data = remote_data(&parameters(call));
     let mut next = page.next.map(Cursor::encode);
     if let Some(fault) = &call.fault {
         next = spoiled_cursor(fault, next, cursor);
@@ -105,10 +111,15 @@ fn render(account: &Account, model: ModelIndex, page: &Page, cursor: Option<Curs
         if position > 0 {
             body.push(',');
         }
-        account.write_record(model, *index, &mut body);
+        account.write_record(model, *index, remote_data, &mut body);
     }
     body.push_str("]}");
     Reply::text(StatusCode::OK, body)
+}
+
+/// `include_remote_data=true` shows the provider's own object too.
+fn remote_data(parameters: &Parameters) -> RemoteData {
+    if parameters.is_true("include_remote_data") { RemoteData::Included } else { RemoteData::Omitted }
 }
 
 fn spoiled_cursor(fault: &Fault, next: Option<String>, used: Option<Cursor>) -> Option<String> {
@@ -123,18 +134,13 @@ fn spoiled_cursor(fault: &Fault, next: Option<String>, used: Option<Cursor>) -> 
     next
 }
 
-/// One record. A deleted one is still shown where the model has tombstones.
-fn retrieve(account: &Account, index: ModelIndex, parents: &[&str], id: &str, now: Time) -> Option<Reply> {
+/// The number of the record of this id, if it is there: a deleted one is still shown where the model has tombstones.
+fn locate(account: &Account, index: ModelIndex, parents: &[&str], id: &str, now: Time) -> Option<u64> {
     let model = &models::all()[index];
     let dataset = account.dataset(index)?;
     let number = ids::record_index(account.model_seed(index), id).filter(|_| model.has_id)?;
-    if number >= dataset.visible(now) || (dataset.state(number).deleted && !model.has_deleted) {
-        return None;
-    }
-    if model.parent.is_some() && parent_number(account, model, parents, now)? != children::parent_of(number) {
-        return None;
-    }
-    let mut body = String::new();
-    account.write_record(index, number, &mut body);
-    Some(Reply::text(StatusCode::OK, body))
+    let gone = number >= dataset.visible(now) || (dataset.state(number).deleted && !model.has_deleted);
+    let astray =
+        model.parent.is_some() && parent_number(account, model, parents, now) != Some(children::parent_of(number));
+    (!gone && !astray).then_some(number)
 }
