@@ -47,10 +47,10 @@ impl Linking {
         let delivered = TokenContext::Webhook { merge_id: event.merge_id };
         let token = BASE64.decode(token).map_err(|_| SecretsError::WrongContext)?;
         let token = self.tokens.decrypt(&token, delivered).await?;
-        if let Some(account) = owner.filter(|_| !event.is_relink) {
-            if self.token_of(&account).await?.expose() == token.expose() {
-                return Ok(Admission::Unchanged(account));
-            }
+        if let Some(account) = owner.filter(|_| !event.is_relink)
+            && self.token_of(&account).await?.expose() == token.expose()
+        {
+            return Ok(Admission::Unchanged(account));
         }
         let ciphertext = self.closed(&organization, event.merge_id, &token).await?;
         // 3. The same rules as for an exchange.
