@@ -110,7 +110,8 @@ pub async fn build(root: &Path, profile: Profile) -> Result<BTreeMap<String, Pat
     if is_missing_compiler(&complaints) {
         return Err(BuildError::NoCompiler);
     }
-    eprint!("{complaints}");
+    let diagnostics = complaints.lines().skip_while(|line| !line.starts_with("error") && !line.starts_with("warning"));
+    diagnostics.for_each(|line| eprintln!("{line}"));
     Err(BuildError::Failed)
 }
 

@@ -22,6 +22,7 @@ use super::embedded::Embedded;
 use super::events::EventBridge;
 use super::fault::Fault;
 use super::sqs::{Home, Sqs};
+use super::trace;
 use super::{AwsError, AwsOptions};
 
 /// DynamoDB's largest request body; the other services' are smaller.
@@ -116,10 +117,13 @@ async fn dispatch(services: &Services, headers: &HeaderMap, body: Bytes) -> Resp
             }
         },
         "sqs" => match parsed(&body) {
-            Ok(input) => match services.sqs.call(action, &input, &call.access_key).await {
-                Ok(answer) => json_response(200, &answer),
-                Err(fault) => sqs_fault(&fault),
-            },
+            Ok(mut input) => {
+                trace::keep(action, headers, &mut input);
+                match services.sqs.call(action, &input, &call.access_key).await {
+                    Ok(answer) => json_response(200, &answer),
+                    Err(fault) => sqs_fault(&fault),
+                }
+            }
             Err(fault) => sqs_fault(&fault),
         },
         "kms" => services.kms.call(action, headers.clone(), body).await,

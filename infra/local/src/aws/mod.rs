@@ -12,6 +12,7 @@ mod fault;
 mod files;
 mod gateway;
 pub mod sqs;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -3,7 +3,8 @@
 //! `echo` (also without `do`) answers the event and this process's id; `sleep` says so and sleeps `ms` first; `fail`
 //! returns an error; `panic` panics; `exit` ends the process; `environment` answers its environment;
 //! `answer` answers the event's `answer`; `large` answers `bytes` bytes; `print` writes `text` to both
-//! outputs. With `BREAK_INIT` set it ends before it asks for an event.
+//! outputs; `send` sends its event once more to the queue `queue_url`. An SQS batch is handled message by
+//! message: the body is such an event, and those that fail are answered as batch item failures. With `BREAK_INIT` set it ends before it asks for an event.
 //!
 //! Called with the argument `host` it is no function but a Lambda host that runs itself as one: it
 //! prints the process ids of two invocations that never end, for the test that kills a host.
@@ -11,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::{Context, Error, LambdaEvent, service_fn};
 use local_stack::lambda::trace::Trace;
 use local_stack::lambda::{Host, HostedFunction, Names};
 use local_stack::logs::{Echo, Logs};
@@ -56,19 +57,35 @@ async fn host() -> Result<(), Error> {
 
 async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
     let LambdaEvent { payload, context } = event;
-    match payload["do"].as_str().unwrap_or("echo") {
+    let Some(records) = payload["Records"].as_array() else {
+        return perform(payload, &context).await;
+    };
+    let mut failures = Vec::new();
+    for record in records {
+        println!("{record}");
+        let event = serde_json::from_str(record["body"].as_str().unwrap_or_default())?;
+        if perform(event, &context).await.is_err() {
+            failures.push(json!({"itemIdentifier": record["messageId"]}));
+        }
+    }
+    Ok(json!({ "batchItemFailures": failures }))
+}
+
+async fn perform(event: Value, context: &Context) -> Result<Value, Error> {
+    match event["do"].as_str().unwrap_or("echo") {
         "sleep" => {
             println!("sleeping");
-            tokio::time::sleep(Duration::from_millis(payload["ms"].as_u64().unwrap_or_default())).await;
+            tokio::time::sleep(Duration::from_millis(event["ms"].as_u64().unwrap_or_default())).await;
         }
         "fail" => return Err("failed on purpose".into()),
         "panic" => panic!("panicked on purpose"),
         "exit" => std::process::exit(3),
         "environment" => return Ok(json!(std::env::vars().collect::<BTreeMap<_, _>>())),
-        "answer" => return Ok(payload["answer"].clone()),
-        "large" => return Ok(json!("x".repeat(payload["bytes"].as_u64().unwrap_or_default() as usize))),
+        "answer" => return Ok(event["answer"].clone()),
+        "large" => return Ok(json!("x".repeat(event["bytes"].as_u64().unwrap_or_default() as usize))),
+        "send" => send(&event).await?,
         "print" => {
-            let text = payload["text"].as_str().unwrap_or_default();
+            let text = event["text"].as_str().unwrap_or_default();
             println!("{text}");
             eprintln!("{text}");
         }
@@ -80,6 +97,16 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
         "deadline": context.deadline,
         "arn": context.invoked_function_arn,
         "trace": context.xray_trace_id,
-        "event": payload,
+        "event": event,
     }))
+}
+
+async fn send(event: &Value) -> Result<(), Error> {
+    let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+    let message = aws_sdk_sqs::Client::new(&config).send_message().message_body(event.to_string());
+    let queue = event["queue_url"].as_str().unwrap_or_default();
+    let unique = format!("{:?}", std::time::SystemTime::now());
+    let unique = unique.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
+    message.queue_url(queue).message_group_id("chain").message_deduplication_id(unique).send().await?;
+    Ok(())
 }
