@@ -130,7 +130,7 @@ impl Writer<'_> {
             Kind::Json => out.push_str(match field.name.as_str() {
                 "custom_fields" | "fields" | "labels" => r#"{"cost_center":"R&D \u2013 EMEA","badge":"T-7"}"#,
                 "source_object_class" => r#"{"id":null,"origin_type":"CUSTOM_OBJECT"}"#,
-                "sub_items" => "[]",
+                "sub_items" => "{}",
                 _ => "null",
             }),
             Kind::Uuid if field.name == "id" => self.text(ids::uuid(hash, mix(hash, 1)), out),
