@@ -136,9 +136,10 @@ export function createApi(base, session) {
     refresh: (id) => request("POST", `${account(id)}/sync`, {}),
     /**
      * @param {string} id
+     * @param {string} language of the dialog
      * @returns {Promise<{link_token: string}>}
      */
-    relink: (id) => request("POST", `${account(id)}/relink`),
+    relink: (id, language) => request("POST", `${account(id)}/relink`, { language }),
     /** @param {string} id */
     remove: (id) => request("DELETE", account(id)),
     /**
@@ -151,7 +152,7 @@ export function createApi(base, session) {
      * @param {string} id
      * @returns {Promise<{results: HistoryEvent[]}>} the newest events
      */
-    events: (id) => request("GET", `${account(id)}/events?limit=20`),
+    events: (id) => request("GET", `${account(id)}/events?limit=200`),
     /**
      * @param {string} category
      * @returns {Promise<{results: CatalogueEntry[], source: Catalogue["source"]}>}

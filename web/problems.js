@@ -20,7 +20,8 @@ export class Problem extends Error {
 
   /** No answer, or an answer after which the request may still have taken effect: asking again is safe and useful. */
   get isTransient() {
-    return this.status === 0 || this.status === 429 || this.status >= 500 || this.code === "exchange_in_progress";
+    const meanwhile = this.code === "exchange_in_progress" || this.code === "conflict";
+    return meanwhile || this.status === 0 || this.status === 429 || this.status >= 500;
   }
 
   /** The page is on its way to the sign-in: nothing is to be shown. */
@@ -62,6 +63,7 @@ export function explain(problem) {
   }
   if (problem.status === 403) return warning("problem.not_allowed");
   if (problem.status === 404) return warning("problem.gone");
+  if (problem.status === 503) return warning("problem.unavailable");
   if (problem.status >= 500) return warning("problem.server");
   return warning("problem.unexpected");
 }

@@ -5,13 +5,16 @@
 /** @typedef {"ready" | "running" | "waiting" | "partial" | "failed" | "off"} KindState */
 
 /**
- * "ready" means that the data is here, not merely that the other side has read it.
+ * "ready" means that the data is here, not merely that the other side has read it. Once the other side has said
+ * anything, a kind that it does not mention is not offered by the system.
  * @param {ModelProgress} model
+ * @param {boolean} heard whether the other side has said anything yet
  * @returns {KindState}
  */
-export function kindState(model) {
+export function kindState(model, heard) {
   if (model.status === "DISABLED") return "off";
   if (model.last_synced_at) return model.status === "PARTIALLY_SYNCED" ? "partial" : "ready";
+  if (model.status === null) return heard ? "off" : "waiting";
   if (model.status === "FAILED") return "failed";
   if (model.status === "SYNCING" || model.status === "DONE" || model.status === "PARTIALLY_SYNCED") return "running";
   return "waiting";
@@ -22,10 +25,11 @@ export function kindState(model) {
  * @param {SyncProgress} progress
  */
 export function summarize(progress) {
+  const heard = progress.results.some((model) => model.status !== null);
   const kinds = progress.results
-    .map((model) => ({ model, state: kindState(model) }))
+    .map((model) => ({ model, state: kindState(model, heard), records: model.records || (model.window?.added ?? 0) }))
     .filter(({ state }) => state !== "off");
   const here = kinds.filter(({ state }) => state === "ready" || state === "partial").length;
-  const records = kinds.reduce((sum, { model }) => sum + (model.records ?? 0), 0);
+  const records = kinds.reduce((sum, kind) => sum + kind.records, 0);
   return { kinds, here, total: kinds.length, records };
 }

@@ -80,6 +80,8 @@ interface ModelProgress {
   is_initial_sync?: boolean | null;
   last_synced_at: string | null;
   records: number;
+  /** The reading that is under way. */
+  window?: { added: number } | null;
 }
 
 interface SyncProgress {

@@ -186,7 +186,7 @@ export function createLinkFlow({ api, store, dialog, language, reload, focus, co
         category: account.category,
         name: account.display_name ?? account.integration?.name ?? language.category(account.category),
         relinking: account,
-        linkToken: () => api.relink(account.id),
+        linkToken: () => api.relink(account.id, language.locale),
       }),
   };
 }

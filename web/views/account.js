@@ -167,7 +167,7 @@ function kinds({ language }, summary) {
   return h(
     "ul",
     { class: "kinds" },
-    named.map(({ model, state, name }) =>
+    named.map(({ model, state, records, name }) =>
       h(
         "li",
         { key: model.model_id, class: `kind kind-${state}` },
@@ -176,7 +176,7 @@ function kinds({ language }, summary) {
         h(
           "span",
           { class: "kind-count" },
-          state === "ready" || (state === "running" && model.records) ? language.number(model.records) : language.t(`kind.${state}`),
+          state === "ready" || (state === "running" && records) ? language.number(records) : language.t(`kind.${state}`),
           state === "ready" ? h("span", { class: "visually-hidden" }, ` ${language.t("kind.ready")}`) : null,
         ),
       ),

@@ -5,6 +5,8 @@
 import { h } from "../vendor/preact.js";
 import { button } from "./parts.js";
 
+const LINES = 20;
+
 /** @param {import("./parts.js").Page} page @param {LinkedAccount} account */
 export function historyView({ state, language, actions }, account) {
   const { id } = account;
@@ -21,7 +23,7 @@ export function historyView({ state, language, actions }, account) {
       language.t("history.show"),
     );
   }
-  const told = events.filter((event) => language.has(`event.${event.type}`));
+  const told = events.filter((event) => language.has(`event.${event.type}`)).slice(0, LINES);
   return h(
     "div",
     { class: "history" },

@@ -19,7 +19,7 @@ test("at 200 % zoom and on a phone nothing is cut off sideways", async (t) => {
   for (const viewport of [{ width: 600, height: 450 }, { width: 320, height: 640 }]) {
     const { page } = await person(t, { viewport });
     await scriptReads(page, { accounts: everyHealth });
-    await signIn(page, "Acme");
+    await signIn(page);
     await page.locator(".account-disconnected").waitFor();
     await page.locator(".details-toggle").nth(1).click();
     await page.locator(".details .kinds").waitFor();
@@ -32,7 +32,7 @@ test("at 200 % zoom and on a phone nothing is cut off sideways", async (t) => {
 test("every target is at least 24 px high and wide", async (t) => {
   const { page } = await person(t, { viewport: { width: 390, height: 844 } });
   await scriptReads(page, { accounts: () => [account({ is_duplicate: true })] });
-  await signIn(page, "Acme");
+  await signIn(page);
   await page.locator(".details-toggle").click();
   await page.locator("[id^=rename-]").waitFor();
   const small = await page.evaluate(() =>
@@ -47,7 +47,7 @@ test("every target is at least 24 px high and wide", async (t) => {
 test("with reduced motion nothing moves", async (t) => {
   const { page } = await person(t, { motion: "reduce" });
   await page.route(/\/v1\/linked-accounts$/, () => {});
-  await signIn(page, "Acme");
+  await signIn(page);
   await page.locator(".skeleton .bone").first().waitFor();
   assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
 });
@@ -55,7 +55,7 @@ test("with reduced motion nothing moves", async (t) => {
 test("the state is told by icon, word and time, never by colour alone", async (t) => {
   const { page } = await person(t);
   await scriptReads(page, { accounts: everyHealth });
-  await signIn(page, "Acme");
+  await signIn(page);
   const badges = page.locator(".state");
   await badges.last().waitFor();
   for (const badge of await badges.all()) {

@@ -7,7 +7,7 @@ import { signIn, stack } from "./harness.js";
 
 /** @typedef {import("playwright-core").Page} BrowserPage */
 
-const HISTORY = ["linked", "relinked", "first_sync_completed", "renamed", "issue_opened", "an_event_of_tomorrow"].map((type, index) => ({
+const HISTORY = ["connected", "relinked", "first_sync_completed", "renamed", "issue_opened", "an_event_of_tomorrow"].map((type, index) => ({
   id: String(index),
   at: new Date(Date.UTC(2026, 10, 20, 9, index)).toISOString(),
   type,
@@ -36,21 +36,21 @@ export const GALLERY = {
   "nothing connected": {
     async reach(page) {
       await scriptReads(page, { accounts: () => [] });
-      await signIn(page, "Acme");
+      await signIn(page);
       await page.locator(".empty").waitFor();
     },
   },
   "loading the list": {
     async reach(page) {
       await page.route(/\/v1\/linked-accounts$/, () => {});
-      await signIn(page, "Acme");
+      await signIn(page);
       await page.locator(".skeleton").waitFor();
     },
   },
   "list unreachable": {
     async reach(page) {
-      await scriptProblem(page, /\/v1\/linked-accounts$/, "GET", { status: 502, code: "merge_unavailable" });
-      await signIn(page, "Acme");
+      await scriptProblem(page, /\/v1\/linked-accounts$/, "GET", { status: 503, code: "merge_unavailable" });
+      await signIn(page);
       await page.locator(".notice").waitFor();
     },
   },
@@ -58,21 +58,21 @@ export const GALLERY = {
     async reach(page) {
       const health = /** @type {Health} */ ({ state: "first_sync", reason: null, actor: "nobody", can_refresh: true, can_reconnect: true, since: new Date().toISOString() });
       await scriptReads(page, { accounts: () => [account({ health, initial_sync_completed: false, records: 0, data_fresh_as_of: null })] });
-      await signIn(page, "Acme");
+      await signIn(page);
       await page.locator(".kinds").waitFor();
     },
   },
   "every health": {
     async reach(page) {
       await scriptReads(page, { accounts: everyHealth });
-      await signIn(page, "Acme");
+      await signIn(page);
       await page.locator(".account-disconnected").waitFor();
     },
   },
   details: {
     async reach(page) {
       await scriptReads(page, { accounts: () => [account({ is_duplicate: true })], progress: everyKind, events: () => HISTORY });
-      await signIn(page, "Acme");
+      await signIn(page);
       await page.locator(".details-toggle").click();
       await page.locator(".details .kinds").waitFor();
       await page.locator(".details [id^=history-]").click();
@@ -82,7 +82,7 @@ export const GALLERY = {
   renaming: {
     async reach(page) {
       await scriptReads(page, { accounts: () => [account()] });
-      await signIn(page, "Acme");
+      await signIn(page);
       await page.locator(".details-toggle").click();
       await page.locator("[id^=rename-]").click();
       await page.locator(".rename input").waitFor();
@@ -91,7 +91,7 @@ export const GALLERY = {
   "delete question": {
     async reach(page) {
       await scriptReads(page, { accounts: () => [account()] });
-      await signIn(page, "Acme");
+      await signIn(page);
       await page.locator("[id^=delete-]").click();
       await page.locator("dialog[open]").waitFor();
     },
@@ -100,7 +100,7 @@ export const GALLERY = {
     async reach(page) {
       await scriptReads(page, { accounts: () => [] });
       await page.route(/\/v1\/link-tokens$/, () => {});
-      await signIn(page, "Acme");
+      await signIn(page);
       await page.locator("#connect-hris").click();
       await page.locator("#connect-hris[aria-busy=true]").waitFor();
     },
@@ -111,7 +111,8 @@ export const GALLERY = {
       ["still disconnecting", 409, "disconnecting", {}],
       ["wait", 429, "rate_limited", { "retry-after": "30" }],
       ["not allowed", 403, undefined, { "apigw-requestid": "edge-7f3a" }],
-      ["server fault", 500, "internal_error", {}],
+      ["server fault", 500, "internal", {}],
+      ["unavailable", 503, "merge_unavailable", {}],
       ["person without e-mail", 400, "end_user_required", {}],
     ]).map(([name, status, code, headers]) => [
       name,
@@ -120,7 +121,7 @@ export const GALLERY = {
         async reach(page) {
           await scriptReads(page, { accounts: () => [account()] });
           await scriptProblem(page, /\/v1\/link-tokens$/, "POST", { status, code, headers });
-          await signIn(page, "Acme");
+          await signIn(page);
           await page.locator("#connect-hris").click();
           await page.locator("#notice-connect-hris").waitFor();
         },
@@ -130,7 +131,7 @@ export const GALLERY = {
   "dialog blocked": {
     async reach(page) {
       await page.route("**/initialize.js", (route) => route.abort());
-      await signIn(page, "Acme");
+      await signIn(page);
       await page.locator("#connect-hris").click();
       await page.locator("#notice-connect-hris").waitFor();
     },
@@ -139,14 +140,14 @@ export const GALLERY = {
     config: { mode: "app_centre" },
     async reach(page) {
       await scriptReads(page, { accounts: () => [account()] });
-      await signIn(page, "Acme");
+      await signIn(page);
       await page.locator(".system-state").waitFor();
     },
   },
   "app centre, nothing found": {
     config: { mode: "app_centre" },
     async reach(page) {
-      await signIn(page, "Acme");
+      await signIn(page);
       await page.locator(".systems").waitFor();
       await page.locator("#search").fill("zzzz");
       await page.locator(".system").first().waitFor({ state: "detached" });
@@ -156,7 +157,7 @@ export const GALLERY = {
     config: { mode: "app_centre" },
     async reach(page) {
       await scriptProblem(page, /\/v1\/integrations/, "GET", { status: 503, code: "merge_unavailable" });
-      await signIn(page, "Acme");
+      await signIn(page);
       await page.locator(".notice").first().waitFor();
     },
   },

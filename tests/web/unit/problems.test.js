@@ -14,8 +14,9 @@ const CASES = [
   { code: "not_found", status: 404, key: "problem.gone" },
   { code: "http_403", status: 403, key: "problem.not_allowed" },
   { code: "http_429", status: 429, key: "problem.wait_a_moment" },
-  { code: "merge_unavailable", status: 502, key: "problem.server" },
-  { code: "http_503", status: 503, key: "problem.server" },
+  { code: "merge_unavailable", status: 503, key: "problem.unavailable" },
+  { code: "internal", status: 500, key: "problem.server" },
+  { code: "http_504", status: 504, key: "problem.server" },
   { code: "network", status: 0, key: "problem.network" },
   { code: "timeout", status: 0, key: "problem.timeout" },
   { code: "a_code_of_tomorrow", status: 422, key: "problem.unexpected" },
@@ -43,6 +44,7 @@ test("only answers that may have taken effect are asked again", () => {
   const transient = [0, 429, 500, 502, 503].map((status) => new Problem({ code: "c", status }).isTransient);
   assert.deepEqual(transient, [true, true, true, true, true]);
   assert.equal(new Problem({ code: "exchange_in_progress", status: 409 }).isTransient, true);
+  assert.equal(new Problem({ code: "conflict", status: 409 }).isTransient, true);
   const final = [400, 403, 404, 409].map((status) => new Problem({ code: "c", status }).isTransient);
   assert.deepEqual(final, [false, false, false, false]);
 });

@@ -20,9 +20,20 @@ const CASES = /** @type {[Partial<ModelProgress>, string][]} */ ([
 
 for (const [facts, expected] of CASES) {
   test(`${facts.status ?? "no status"}${facts.last_synced_at ? ", data here" : ""} is ${expected}`, () => {
-    assert.equal(kindState(model(facts)), expected);
+    assert.equal(kindState(model(facts), facts.status !== null), expected);
   });
 }
+
+test("a kind that the other side does not mention, once it speaks, is not offered", () => {
+  const results = [model({ status: "SYNCING" }), model({ status: null })];
+  assert.equal(summarize({ results, sync_complete: false }).total, 1);
+  assert.equal(summarize({ results: [model({})], sync_complete: false }).total, 1);
+});
+
+test("a reading under way shows what it has stored so far", () => {
+  const running = model({ status: "DONE", records: 0, window: { added: 700 } });
+  assert.equal(summarize({ results: [running], sync_complete: false }).records, 700);
+});
 
 test("kinds that the system does not offer are not counted", () => {
   const here = { status: "DONE", last_synced_at: "2026-11-22T05:00:00Z" };

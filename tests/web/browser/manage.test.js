@@ -1,0 +1,125 @@
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import { accountsOf, announced, api, newOrganization, person, sandbox, signIn, until } from "./harness.js";
+import { close, connect, dialogOf, enter, finish, newCredential } from "./provider.js";
+import { scriptProblem } from "./states.js";
+
+before(() => sandbox("/settings", { records: { "hris.Employee": 40 } }));
+
+/** A person with one connected HR system. @param {import("node:test").TestContext} t */
+async function connected(t) {
+  const organization = newOrganization();
+  const { page } = await person(t);
+  await signIn(page, organization);
+  await connect(page);
+  const row = page.locator(".account");
+  await row.waitFor();
+  const [{ id }] = await accountsOf(organization);
+  return { organization, page, row, id };
+}
+
+/** The sandbox's id of the only account of an organization. @param {string} organization */
+async function atProvider(organization) {
+  const { accounts } = await sandbox("/state");
+  const mine = accounts.filter((/** @type {any} */ a) => a.end_user_origin_id?.startsWith(organization));
+  assert.equal(mine.length, 1);
+  return mine[0];
+}
+
+test("relinking keeps the account, its name and its place, and makes it well again", async (t) => {
+  const { organization, page, row, id } = await connected(t);
+  const before = await atProvider(organization);
+  await sandbox(`/accounts/${before.id}/relink-needed`, {});
+  await api(organization, "POST", `/v1/linked-accounts/${id}/sync`);
+  await row.locator(".state-action_needed").waitFor({ timeout: 60_000 });
+  await row.getByText(/Relink integration”/).waitFor();
+
+  await row.getByRole("button", { name: "Relink integration" }).click();
+  await enter(page, newCredential());
+  await finish(page);
+  await row.locator(".state-action_needed").waitFor({ state: "detached", timeout: 60_000 });
+  assert.equal(await row.locator("h3").textContent(), "BambooHR");
+  assert.equal(await page.locator(":focus").getAttribute("id"), `account-${id}`);
+  const after = await accountsOf(organization);
+  assert.deepEqual(after.map((a) => a.id), [id]);
+  const merge = await atProvider(organization);
+  assert.deepEqual([merge.id, merge.end_user_origin_id], [before.id, before.end_user_origin_id]);
+});
+
+test("a relink that is closed changes nothing and gives the button back", async (t) => {
+  const { organization, page, row, id } = await connected(t);
+  const [before] = await accountsOf(organization);
+  await row.getByRole("button", { name: "Relink integration" }).click();
+  await dialogOf(page).waitFor();
+  await close(page);
+  assert.equal(await page.locator(":focus").getAttribute("id"), `relink-${id}`);
+  assert.equal(await page.locator(`#relink-${id}`).textContent(), "Relink integration");
+  const [after] = await accountsOf(organization);
+  assert.deepEqual([after.id, after.status], [before.id, before.status]);
+});
+
+test("deleting asks once, in the exact words; no means no", async (t) => {
+  const { organization, page, row, id } = await connected(t);
+  await row.getByRole("button", { name: "Delete integration" }).click();
+  const question = page.getByRole("dialog");
+  await question.getByText("This action is permanent. Do you want to proceed?", { exact: true }).waitFor();
+  await question.getByRole("button", { name: "Cancel" }).click();
+  assert.equal(await page.locator(":focus").getAttribute("id"), `delete-${id}`);
+  await row.getByRole("button", { name: "Delete integration" }).click();
+  await page.keyboard.press("Escape");
+  await question.waitFor({ state: "detached" });
+  assert.equal(await page.locator(":focus").getAttribute("id"), `delete-${id}`);
+  assert.equal((await accountsOf(organization)).length, 1);
+});
+
+test("deleted: the row goes at once, the account goes at the provider, and nothing is left to read", async (t) => {
+  const { organization, page, row, id } = await connected(t);
+  const { id: mergeId } = await atProvider(organization);
+  await row.getByRole("button", { name: "Delete integration" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Delete integration" }).click();
+  await row.waitFor({ state: "detached" });
+  await announced(page, /BambooHR was deleted/);
+  assert.equal(await page.locator(":focus").getAttribute("id"), "connected-heading");
+  await until(async () => !(await sandbox("/state")).accounts.some((/** @type {any} */ a) => a.id === mergeId && a.status !== "DELETED"), "gone at the provider");
+  await until(async () => (await api(organization, "GET", `/v1/linked-accounts/${id}`)).status === 404, "erased here", 120_000);
+});
+
+test("a delete that the server refuses brings the row back with a sentence", async (t) => {
+  const { page, row } = await connected(t);
+  await scriptProblem(page, /\/v1\/linked-accounts\/[^/]+$/, "DELETE", { status: 500, code: "internal" });
+  await row.getByRole("button", { name: "Delete integration" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Delete integration" }).click();
+  await row.getByText(/Something went wrong on our side/).waitFor();
+  await row.getByText("Reference: req-7f3a").waitFor();
+});
+
+test("refresh now starts a sync and says so", async (t) => {
+  const { page, row } = await connected(t);
+  const asked = page.waitForResponse((response) => response.url().endsWith("/sync") && response.request().method() === "POST");
+  await row.getByRole("button", { name: "Refresh now" }).click();
+  assert.equal((await asked).status(), 202);
+  await row.getByText("The newest data is being fetched.").waitFor();
+});
+
+test("a name of one's own is kept, and can be taken back", async (t) => {
+  const { page, row, id } = await connected(t);
+  await row.getByRole("button", { name: "Details" }).click();
+  await row.getByRole("button", { name: "Rename" }).click();
+  assert.equal(await page.locator(":focus").getAttribute("id"), `name-${id}`);
+  await page.keyboard.press("ControlOrMeta+A");
+  await page.keyboard.type("Berlin office");
+  await page.keyboard.press("Enter");
+  await row.getByRole("heading", { name: "Berlin office" }).waitFor();
+  await row.getByText("BambooHR · HR and people").waitFor();
+  await row.getByRole("button", { name: "Rename" }).click();
+  await row.getByRole("textbox").fill("");
+  await page.keyboard.press("Enter");
+  await row.getByRole("heading", { name: "BambooHR" }).waitFor();
+});
+
+test("the history tells in plain words what happened", async (t) => {
+  const { row } = await connected(t);
+  await row.getByRole("button", { name: "Details" }).click();
+  await row.getByRole("button", { name: "Show history" }).click();
+  await row.locator(".history").getByText("The system was connected.").waitFor();
+});

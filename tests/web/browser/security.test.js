@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { newOrganization, person, signIn, stack } from "./harness.js";
+import { connect, newCredential } from "./provider.js";
+
+test("the policy names no inline script or style, no eval, and no frame that is not allowed", async () => {
+  const answer = await fetch(stack.page);
+  const policy = answer.headers.get("content-security-policy") ?? "";
+  assert.doesNotMatch(policy, /unsafe-inline|unsafe-eval|unsafe-hashes/);
+  for (const directive of ["default-src 'none'", "base-uri 'none'", "frame-ancestors", "script-src 'self'", "style-src 'self'"]) {
+    assert.ok(policy.includes(directive), directive);
+  }
+  assert.equal(answer.headers.get("x-content-type-options"), "nosniff");
+});
+
+test("an injected inline script, handler or style does not take effect", async (t) => {
+  const { page } = await person(t);
+  await signIn(page, newOrganization());
+  const effects = await page.evaluate(async () => {
+    const script = document.createElement("script");
+    script.textContent = "window.injected = 'script'";
+    document.body.append(script);
+    const image = document.createElement("div");
+    image.innerHTML = `<img src="data:," onerror="window.injected = 'handler'"><p id="styled" style="color: rgb(1, 2, 3)">x</p>`;
+    document.body.append(image);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    return { injected: /** @type {any} */ (window).injected ?? null, colour: getComputedStyle(/** @type {Element} */ (document.getElementById("styled"))).color };
+  });
+  assert.equal(effects.injected, null);
+  assert.notEqual(effects.colour, "rgb(1, 2, 3)");
+});
+
+test("no token rests in storage, in the address or in the console, after connecting as well", async (t) => {
+  const { page, console } = await person(t);
+  /** @type {string[]} */
+  const secrets = [];
+  page.on("response", async (response) => {
+    const path = new URL(response.url()).pathname;
+    if (path === "/token") {
+      const { access_token: access, refresh_token: refresh, id_token: id } = await response.json();
+      secrets.push(...[access, refresh, id].filter(Boolean));
+    }
+    if (path === "/v1/link-tokens") secrets.push((await response.json()).link_token);
+  });
+  page.on("request", (request) => {
+    const body = request.method() === "POST" && request.url().endsWith("/v1/linked-accounts") ? request.postDataJSON() : null;
+    if (body) secrets.push(body.public_token);
+  });
+  const credential = newCredential();
+  await signIn(page, newOrganization());
+  await connect(page, { credential });
+  await page.locator(".account").waitFor();
+  secrets.push(credential);
+  assert.ok(secrets.length >= 4, "the test saw the tokens");
+  const kept = await page.evaluate(() => JSON.stringify([{ ...sessionStorage }, { ...localStorage }, document.cookie, location.href, history.state, document.body.innerHTML]));
+  for (const secret of secrets) {
+    assert.ok(!kept.includes(secret), "a token rests on the page");
+    assert.ok(!console.some((line) => line.includes(secret)), "a token stands in the console");
+  }
+});
+
+test("the page works under its own policy: nothing is reported as blocked", async (t) => {
+  const { page } = await person(t);
+  await page.addInitScript(() => {
+    /** @type {any} */ (window).blocked = [];
+    document.addEventListener("securitypolicyviolation", (event) => /** @type {any} */ (window).blocked.push(`${event.violatedDirective} ${event.blockedURI}`));
+  });
+  await signIn(page, newOrganization());
+  await connect(page);
+  await page.locator(".account").waitFor();
+  assert.deepEqual(await page.evaluate(() => /** @type {any} */ (window).blocked), []);
+});
+
+test("our own files reach the browser compressed, 60 kB at most", async (t) => {
+  const { page } = await person(t);
+  /** @type {Promise<number>[]} */
+  const sizes = [];
+  page.on("requestfinished", (request) => {
+    const { pathname, origin } = new URL(request.url());
+    if (origin === new URL(stack.page).origin && !pathname.includes("/vendor/") && !pathname.startsWith("/v1/")) {
+      sizes.push(request.sizes().then(({ responseBodySize }) => responseBodySize));
+    }
+  });
+  await page.goto(stack.page);
+  await page.locator("#sign-in").waitFor();
+  const total = (await Promise.all(sizes)).reduce((a, b) => a + b, 0);
+  assert.ok(total > 10_000 && total <= 60_000, `${total} bytes`);
+});
