@@ -84,6 +84,8 @@ pub enum StartError {
     Listen { address: SocketAddr, source: std::io::Error },
     #[error("the Merge sandbox cannot read its state in {}: {source}", folder.display())]
     State { folder: PathBuf, source: std::io::Error },
+    #[error("the Merge sandbox must listen on a loopback address, not on {0}: its control API has no key")]
+    NotLoopback(SocketAddr),
     #[error("the Merge sandbox's speed must be a positive number")]
     Speed,
 }
@@ -102,6 +104,9 @@ impl Sandbox {
     pub async fn start(options: Options) -> Result<Sandbox, StartError> {
         if !(options.speed.is_finite() && options.speed > 0.0) {
             return Err(StartError::Speed);
+        }
+        if !options.listen.ip().is_loopback() {
+            return Err(StartError::NotLoopback(options.listen));
         }
         let store = match &options.data_dir {
             Some(folder) => {

@@ -256,6 +256,8 @@ async fn browsers_may_load_the_script_and_call_the_dialogs_routes_from_another_o
     let (status, headers, body) = caller.send("GET", "/initialize.js", "", Value::Null).await;
     assert_eq!((status, headers["content-type"].to_str().unwrap()), (StatusCode::OK, "text/javascript; charset=utf-8"));
     assert!(String::from_utf8(body.unwrap().to_vec()).unwrap().contains("window.MergeLink"));
+    let (_, headers, _) = caller.send("GET", "/_sandbox/state", "", Value::Null).await;
+    assert!(!headers.contains_key("access-control-allow-origin"), "the control API shows tokens");
     let (status, headers, _) = caller.send("OPTIONS", "/api/integrations/link/x/linked-account", "", Value::Null).await;
     assert_eq!(status, StatusCode::NO_CONTENT);
     assert_eq!(headers["access-control-allow-headers"], "content-type");
@@ -275,6 +277,8 @@ async fn browsers_may_load_the_script_and_call_the_dialogs_routes_from_another_o
 #[tokio::test]
 async fn a_port_in_use_is_one_clear_sentence() {
     let sandbox = Sandbox::start(fast()).await.unwrap();
+    let open = Sandbox::start(Options { listen: "0.0.0.0:0".parse().unwrap(), ..fast() }).await.err().unwrap();
+    assert!(open.to_string().contains("loopback"), "{open}");
     let error = Sandbox::start(Options { listen: sandbox.address(), ..fast() }).await.err().unwrap();
     let expected = format!("the Merge sandbox cannot listen on {}: ", sandbox.address());
     assert!(error.to_string().starts_with(&expected), "{error}");

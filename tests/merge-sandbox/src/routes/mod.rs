@@ -54,18 +54,10 @@ async fn api(service: &Arc<Service>, call: &Call, segments: &[&str]) -> Reply {
     if call.method == Method::GET && segments == ["integrations"] {
         return platform::catalogue(&service.world().0);
     }
-    let key = match authenticate(&service.world().0, call) {
+    let key = match admitted(service, call) {
         Ok(key) => key,
         Err(reply) => return reply,
     };
-    {
-        let (mut world, now) = service.world();
-        if world.store.settings.error_guard
-            && let Err(seconds) = world.throttle.guard(now)
-        {
-            return Reply::throttled(seconds);
-        }
-    }
     match (&call.method, segments) {
         (&Method::GET, ["organizations", "integrations"]) => platform::organization_catalogue(service, call),
         (&Method::POST, ["integrations", "create-link-token"]) => link::create(service, call, key),
@@ -117,6 +109,15 @@ fn is_scoped(rest: &[&str]) -> bool {
 
 fn is_record(category: &str, rest: &[&str]) -> bool {
     rest.split_last().is_some_and(|(_, list)| models::by_path(category, list).is_some())
+}
+
+/// The call's key, unless the caller has only caused errors lately.
+fn admitted(service: &Service, call: &Call) -> Result<Key, Reply> {
+    let (mut world, now) = service.world();
+    if world.store.settings.error_guard {
+        world.throttle.guard(now).map_err(Reply::throttled)?;
+    }
+    authenticate(&world, call)
 }
 
 /// The key in `Authorization: Bearer …`, or the first kind of 401.
