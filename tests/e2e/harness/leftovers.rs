@@ -1,0 +1,130 @@
+//! Leftovers: what a stack must not hold once its tests are done. Work in a queue, a message that nobody could handle,
+//! an error nobody announced, a panic, and above all a secret in any log line, message, event or row.
+
+use std::fmt;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use local_stack::logs::Level;
+
+use super::tables::{Item, key};
+use super::{System, until};
+
+/// Work may go on for this long after the last test.
+const DRAIN: Duration = Duration::from_secs(60);
+
+/// The most findings that are told of one kind.
+const TOLD: usize = 5;
+
+/// What was found; empty is good.
+#[derive(Default)]
+pub struct Report(Vec<String>);
+
+impl Report {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn add(&mut self, kind: &str, findings: Vec<String>) {
+        let told = findings.iter().take(TOLD).map(String::as_str).collect::<Vec<_>>().join("\n    ");
+        if !findings.is_empty() {
+            self.0.push(format!("{kind} ({}):\n    {told}", findings.len()));
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|finding| writeln!(f, "left behind: {finding}"))
+    }
+}
+
+/// Stops a system and says what it left behind.
+pub async fn stop(system: System) -> Report {
+    let mut report = Report::default();
+    report.add("work in the queues", drained(&system).await);
+    // Deleted accounts are gone from the sandbox; those that stand are planted once more.
+    system.sandbox().accounts().await;
+    let secrets = system.secrets();
+
+    let mut errors = Vec::new();
+    let mut leaks = Vec::new();
+    for line in system.stack.logs() {
+        if line.level == Level::Error && !system.is_announced(&line.line) {
+            errors.push(format!("{}: {}", line.function, line.line));
+        }
+        if let Some(what) = secrets.found_in(&line.line, &[]) {
+            leaks.push(format!("{what} in the log of {}", line.function));
+        }
+    }
+    report.add("errors that no test announced", errors);
+    report.add("secrets in logs", leaks);
+
+    let (mut events, mut messages) = (Vec::new(), Vec::new());
+    if let Some(aws) = system.stack.aws() {
+        for event in aws.events() {
+            events.extend(secrets.found_in(&event.to_string(), &[]).map(str::to_owned));
+        }
+        for message in Vec::<String>::new() {
+            messages.extend(secrets.found_in(&message, &[]).map(|what| format!("{what} in {message}")));
+        }
+    }
+    report.add("secrets in events", events);
+    report.add("secrets in messages", messages);
+
+    let mut rows = Vec::new();
+    for item in system.tables().everything().await {
+        let found = secrets.found_in(&all_text(&item), &[]);
+        rows.extend(found.map(|what| format!("{what} in the row {:?}", key(&item))));
+    }
+    report.add("secrets in rows", rows);
+
+    system.stack.stop().await;
+    report
+}
+
+/// Waits until no queue holds anything; what remains otherwise.
+async fn drained(system: &System) -> Vec<String> {
+    let empty = tokio::time::timeout(
+        DRAIN,
+        until("the queues are empty", DRAIN * 2, async || {
+            let depths = system.stack.queue_depths().await;
+            let left = depths.into_iter().filter(|(_, depth)| *depth != Default::default());
+            let left: Vec<_> = left.map(|(queue, depth)| format!("{queue}: {depth:?}")).collect();
+            if left.is_empty() { Ok(()) } else { Err(left.join(", ")) }
+        }),
+    );
+    match empty.await {
+        Ok(()) => Vec::new(),
+        Err(_) => {
+            let depths = system.stack.queue_depths().await;
+            depths.iter().map(|(queue, depth)| format!("{queue}: {depth:?}")).collect()
+        }
+    }
+}
+
+/// Every string in an item, and its bytes as far as they are text.
+fn all_text(item: &Item) -> String {
+    let mut text = String::new();
+    item.iter().for_each(|(name, value)| {
+        text.push_str(name);
+        text.push(' ');
+        append(value, &mut text);
+    });
+    text
+}
+
+fn append(value: &AttributeValue, text: &mut String) {
+    match value {
+        AttributeValue::S(value) | AttributeValue::N(value) => text.push_str(value),
+        AttributeValue::B(bytes) => text.push_str(&String::from_utf8_lossy(bytes.as_ref())),
+        AttributeValue::Ss(values) | AttributeValue::Ns(values) => values.iter().for_each(|value| {
+            text.push_str(value);
+            text.push(' ');
+        }),
+        AttributeValue::L(values) => values.iter().for_each(|value| append(value, text)),
+        AttributeValue::M(values) => values.values().for_each(|value| append(value, text)),
+        _ => {}
+    }
+    text.push(' ');
+}

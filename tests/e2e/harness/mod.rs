@@ -1,0 +1,23 @@
+//! The harness: a stack that tests share, the ways in which they talk to it, and what it refuses to find afterwards.
+
+mod answer;
+mod api;
+mod compare;
+mod leftovers;
+mod sandbox;
+mod secrets;
+mod setup;
+mod shared_stack;
+mod system;
+mod tables;
+mod until;
+mod webhook;
+
+pub use api::Api;
+pub use compare::{RecordRow, assert_equal, equality, records};
+pub use sandbox::{Outcome, hris_models};
+pub use setup::Setup;
+pub use shared_stack::SharedStack;
+pub use system::{Connected, System};
+pub use until::{BOUND, until};
+pub use webhook::{Delivery, KEY, signed};

@@ -1,0 +1,168 @@
+//! The simulated Merge, through its control API.
+
+use serde_json::{Value, json};
+
+use super::system::System;
+
+/// How the dialog ends.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome {
+    Success,
+    Exit,
+    ValidationError,
+}
+
+impl Outcome {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Exit => "exit",
+            Self::ValidationError => "validation_error",
+        }
+    }
+}
+
+/// The control API of a system's sandbox.
+pub struct Sandbox<'a> {
+    system: &'a System,
+}
+
+impl<'a> Sandbox<'a> {
+    pub(super) fn new(system: &'a System) -> Self {
+        Self { system }
+    }
+
+    pub async fn state(&self) -> Value {
+        let state = self.get("/state").await;
+        serde_json::from_str(&state).expect("the sandbox's state")
+    }
+
+    /// Merge's account, if it exists.
+    pub async fn account(&self, merge_id: &str) -> Option<Value> {
+        self.accounts().await.into_iter().find(|account| account["id"] == merge_id)
+    }
+
+    /// Merge's account of one of ours: its origin id names it.
+    pub async fn account_for(&self, id: &str) -> Option<Value> {
+        let named = |account: &Value| account["end_user_origin_id"].as_str().is_some_and(|origin| origin.contains(id));
+        self.accounts().await.into_iter().find(named)
+    }
+
+    pub async fn accounts(&self) -> Vec<Value> {
+        let state = self.state().await;
+        let accounts = state["accounts"].as_array().cloned().unwrap_or_default();
+        for token in accounts.iter().filter_map(|account| account["account_token"].as_str()) {
+            self.system.secrets().plant("account token", token);
+        }
+        accounts
+    }
+
+    /// What the end user does in the dialog; the public token when that is a success.
+    pub async fn link(&self, link_token: &str, integration: &str, outcome: Outcome) -> Option<String> {
+        let attempt = json!({"link_token": link_token, "integration_slug": integration, "outcome": outcome.word()});
+        self.attempt(attempt).await
+    }
+
+    /// As [`link`](Self::link), with credentials: two accounts with the same ones are duplicates.
+    pub async fn link_with(&self, link_token: &str, integration: &str, credentials: Value) -> Option<String> {
+        let attempt = json!({
+            "link_token": link_token, "integration_slug": integration, "outcome": "success", "credentials": credentials
+        });
+        self.attempt(attempt).await
+    }
+
+    async fn attempt(&self, attempt: Value) -> Option<String> {
+        let ended = self.post("/link", attempt).await;
+        let token = ended["public_token"].as_str()?.to_owned();
+        self.system.secrets().plant("public token", &token);
+        self.accounts().await;
+        Some(token)
+    }
+
+    /// `POST /_sandbox/accounts/{id}/{action}`.
+    pub async fn act(&self, merge_id: &str, action: &str, body: Value) -> Value {
+        self.post(&format!("/accounts/{merge_id}/{action}"), body).await
+    }
+
+    /// Marks records as changed or deleted; the next sync shows them. Their ids.
+    pub async fn mark(&self, merge_id: &str, action: &str, model: &str, count: usize) -> Vec<String> {
+        let marked = self.act(merge_id, action, json!({"model_id": model, "count": count})).await;
+        let ids = marked["ids"].as_array().cloned().unwrap_or_default();
+        let ids: Vec<String> = ids.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        assert_eq!(ids.len(), count, "{action} {model}");
+        ids
+    }
+
+    /// Runs a sync of all models now.
+    pub async fn start_sync(&self, merge_id: &str) {
+        self.act(merge_id, "start-sync", json!({})).await;
+    }
+
+    pub async fn settings(&self, settings: Value) {
+        self.post("/settings", settings).await;
+    }
+
+    pub async fn webhooks(&self, mode: &str) {
+        self.post("/webhooks", json!({"mode": mode})).await;
+    }
+
+    pub async fn fault(&self, fault: Value) {
+        self.post("/faults", fault).await;
+    }
+
+    /// Calls of a route so far, such as `POST /api/hris/v1/link-token`.
+    pub async fn calls(&self, route: &str) -> u64 {
+        self.state().await["requests"][route].as_u64().unwrap_or_default()
+    }
+
+    /// A model's records as Merge's list sends them, tombstones included, one per line.
+    pub async fn records(&self, merge_id: &str, model: &str) -> String {
+        self.get(&format!("/accounts/{merge_id}/records/{model}?include_deleted_data=true")).await
+    }
+
+    /// Model keys of an account.
+    pub async fn models(&self, merge_id: &str) -> Vec<String> {
+        let account = self.account(merge_id).await.expect("Merge's account");
+        account["models"].as_object().map(|models| models.keys().cloned().collect()).unwrap_or_default()
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        let url = format!("{}{path}", self.system.ready().sandbox);
+        let answer = self.system.http().post(url).json(&body).send().await.expect("the sandbox answers");
+        let status = answer.status();
+        let text = answer.text().await.expect("a body");
+        assert!(status.is_success(), "sandbox {path}: {status} {text}");
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    async fn get(&self, path: &str) -> String {
+        let url = format!("{}{path}", self.system.ready().sandbox);
+        let answer = self.system.http().get(url).send().await.expect("the sandbox answers");
+        let status = answer.status();
+        let text = answer.text().await.expect("a body");
+        assert!(status.is_success(), "sandbox {path}: {status} {text}");
+        text
+    }
+}
+
+/// The 16 HRIS models by key.
+pub fn hris_models() -> [&'static str; 16] {
+    [
+        "hris.BankInfo",
+        "hris.Benefit",
+        "hris.Company",
+        "hris.Dependent",
+        "hris.Employee",
+        "hris.EmployeePayrollRun",
+        "hris.EmployerBenefit",
+        "hris.Employment",
+        "hris.Group",
+        "hris.Location",
+        "hris.PayGroup",
+        "hris.PayrollRun",
+        "hris.Team",
+        "hris.TimeOff",
+        "hris.TimeOffBalance",
+        "hris.TimesheetEntry",
+    ]
+}

@@ -1,0 +1,140 @@
+//! A system under test: one running stack, its clients, and the secrets that were planted in it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use local_stack::Stack;
+use local_stack::ready::Ready;
+use serde_json::{Value, json};
+
+use super::api::Api;
+use super::sandbox::{Outcome, Sandbox};
+use super::secrets::Secrets;
+use super::tables::Tables;
+use super::{BOUND, Setup, until};
+
+/// See the module.
+pub struct System {
+    pub stack: Stack,
+    http: reqwest::Client,
+    secrets: Secrets,
+    tables: Tables,
+    /// Parts of the error lines that tests announced.
+    announced: Mutex<Vec<&'static str>>,
+}
+
+/// An account that was connected.
+#[derive(Clone, Debug)]
+pub struct Connected {
+    /// Ours.
+    pub id: String,
+    /// Merge's.
+    pub merge_id: String,
+    pub origin_id: String,
+    pub account_token: String,
+    /// Used up.
+    pub public_token: String,
+}
+
+impl System {
+    pub async fn start(setup: Setup) -> Self {
+        let settings = setup.sandbox;
+        let stack = Stack::start(setup.options).await.unwrap_or_else(|error| panic!("the stack: {error}"));
+        // An answer may take the edge's 30 s; connections are not kept, so that none is found dead later.
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().expect("an HTTP client");
+        let tables = Tables::of(stack.ready());
+        let system = Self { stack, http, secrets: Secrets::new(), tables, announced: Mutex::default() };
+        if settings.as_object().is_some_and(|settings| !settings.is_empty()) {
+            system.sandbox().settings(settings).await;
+        }
+        system
+    }
+
+    pub fn ready(&self) -> &Ready {
+        self.stack.ready()
+    }
+
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    pub fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    pub fn sandbox(&self) -> Sandbox<'_> {
+        Sandbox::new(self)
+    }
+
+    /// The API as `organization` (`org_<name>`) calls it, with the three data scopes.
+    pub async fn api(&self, organization: &str) -> Api<'_> {
+        self.api_with_scope(organization, None).await
+    }
+
+    /// The API with other scopes than the default ones.
+    pub async fn api_with_scope(&self, organization: &str, scope: Option<&str>) -> Api<'_> {
+        let mut form =
+            vec![("grant_type", "client_credentials"), ("client_id", organization), ("client_secret", "dev")];
+        form.extend(scope.map(|scope| ("scope", scope)));
+        let answer = self.http.post(&self.ready().token).form(&form).send().await.expect("the issuer answers");
+        let answer: Value = answer.json().await.expect("a token answer");
+        let token = answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}"));
+        self.secrets.plant("access token", token);
+        let slug = organization.trim_start_matches("org_").replace('_', "-");
+        self.secrets.plant("e-mail address", &format!("admin@{slug}.example"));
+        Api::new(self, organization, token.to_owned())
+    }
+
+    /// Connects an account, from the link token to the exchange.
+    pub async fn connect(&self, api: &Api<'_>, category: &str, integration: &str) -> Connected {
+        let (link_token, id) = api.link_token(category).await;
+        let public_token = self.sandbox().link(&link_token, integration, Outcome::Success).await;
+        let public_token = public_token.expect("a public token");
+        let body = json!({"public_token": public_token, "category": category});
+        let account = api.post("/v1/linked-accounts", body, 201).await;
+        assert_eq!(account["id"], id.as_str(), "the account is the one that was reserved");
+        self.connected(&id, &public_token).await
+    }
+
+    /// What stands at Merge for one of our accounts.
+    pub async fn connected(&self, id: &str, public_token: &str) -> Connected {
+        let account = self.sandbox().account_for(id).await.expect("Merge's account");
+        let text = |name: &str| account[name].as_str().unwrap_or_default().to_owned();
+        Connected {
+            id: id.to_owned(),
+            merge_id: text("id"),
+            origin_id: text("end_user_origin_id"),
+            account_token: text("account_token"),
+            public_token: public_token.to_owned(),
+        }
+    }
+
+    /// Connects an account and waits for its first sync.
+    pub async fn connect_and_sync(&self, api: &Api<'_>, category: &str, integration: &str) -> Connected {
+        let connected = self.connect(api, category, integration).await;
+        self.synced(api, &connected.id, BOUND).await;
+        connected
+    }
+
+    /// Waits for an account's first sync.
+    pub async fn synced(&self, api: &Api<'_>, id: &str, bound: Duration) -> Value {
+        until("the first sync is complete", bound, async || {
+            let account = api.account(id).await;
+            if account["initial_sync_completed"] == true { Ok(account) } else { Err(account.to_string()) }
+        })
+        .await
+    }
+
+    /// Error lines that contain `part` are expected from now on.
+    pub fn announce(&self, part: &'static str) {
+        self.announced.lock().unwrap_or_else(PoisonError::into_inner).push(part);
+    }
+
+    pub(super) fn is_announced(&self, line: &str) -> bool {
+        self.announced.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|part| line.contains(part))
+    }
+}

@@ -1,0 +1,76 @@
+//! The two tables, read and edited from behind: for what no route shows.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::types::AttributeValue;
+use local_stack::ready::Ready;
+
+/// An item as it is stored.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// The tables of one stack.
+pub struct Tables {
+    client: Client,
+    accounts: String,
+    records: String,
+}
+
+impl Tables {
+    pub fn of(ready: &Ready) -> Self {
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(ready.region.clone()))
+            .endpoint_url(&ready.aws)
+            .credentials_provider(Credentials::new("test", "test", None, None, "e2e"))
+            .build();
+        let table = |name: &str| ready.tables[name].clone();
+        Self { client: Client::from_conf(config), accounts: table("accounts"), records: table("records") }
+    }
+
+    /// Every item of both tables.
+    pub async fn everything(&self) -> Vec<Item> {
+        let mut items = self.scan(&self.accounts).await;
+        items.extend(self.scan(&self.records).await);
+        items
+    }
+
+    pub async fn accounts(&self) -> Vec<Item> {
+        self.scan(&self.accounts).await
+    }
+
+    /// Items of one partition of the accounts table.
+    pub async fn partition(&self, pk: &str) -> Vec<Item> {
+        let items = self.accounts().await;
+        items.into_iter().filter(|item| text(item, "pk") == pk).collect()
+    }
+
+    /// Sets one attribute of one item of the accounts table that exists.
+    pub async fn set(&self, pk: &str, sk: &str, attribute: &str, value: AttributeValue) {
+        let update = self.client.update_item().table_name(&self.accounts);
+        let update = update.key("pk", AttributeValue::S(pk.to_owned())).key("sk", AttributeValue::S(sk.to_owned()));
+        let update = update.update_expression("SET #name = :value").condition_expression("attribute_exists(pk)");
+        let update = update.expression_attribute_names("#name", attribute);
+        update.expression_attribute_values(":value", value).send().await.expect("an item to edit");
+    }
+
+    async fn scan(&self, table: &str) -> Vec<Item> {
+        let mut pages = self.client.scan().table_name(table).into_paginator().items().send();
+        let mut items = Vec::new();
+        while let Some(item) = pages.next().await {
+            items.push(item.expect("a scan"));
+        }
+        items
+    }
+}
+
+/// A string attribute; empty when there is none.
+pub fn text(item: &Item, name: &str) -> String {
+    item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
+}
+
+/// Partition and sort key.
+pub fn key(item: &Item) -> (String, String) {
+    (text(item, "pk"), text(item, "sk"))
+}
