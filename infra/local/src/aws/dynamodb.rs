@@ -41,6 +41,9 @@ impl DynamoDb {
                 Database::new(path)?
             }
         };
+        // The operating system keeps what was written when this process is killed; a commit need not
+        // wait for the disk, which takes several times as long: only losing power could undo it.
+        database.enable_bulk_loading()?;
         Ok(Self { database })
     }
 
