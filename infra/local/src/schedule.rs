@@ -1,9 +1,10 @@
 //! A schedule: a function that EventBridge Scheduler invokes at a fixed rate.
 //!
-//! With a speed of X it runs X times as often, and event time runs X times as fast: it starts at
-//! `origin` when the stack starts and each tick is `every_seconds` later than the one before.
+//! With a speed of X it runs X times as often, and event time runs X times as fast. Both clocks agree at
+//! `origin`; tick n is due n · `every_seconds` / X after it and bears the time origin + n · `every_seconds`.
+//! So functions that are told origin and speed know the event time at any moment.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinHandle;
@@ -20,7 +21,7 @@ pub struct ScheduleOptions {
     pub every_seconds: u64,
     /// Event JSON with EventBridge Scheduler's context attributes.
     pub input: String,
-    /// Event time of the first tick, which comes at once.
+    /// When the stack started; the last tick that was due by now comes at once.
     pub origin: Timestamp,
     pub speed: f64,
 }
@@ -51,14 +52,16 @@ pub async fn tick(options: &ScheduleOptions, host: &Host, at: Timestamp) -> Invo
 
 async fn run(options: ScheduleOptions, host: Host) {
     let period = Duration::from_secs_f64(options.every_seconds as f64 / options.speed);
-    let start = Instant::now();
-    let mut ticks = interval_at(start, period);
+    let since = SystemTime::now().duration_since(options.origin.into()).unwrap_or_default();
+    let missed = (since.as_secs_f64() / period.as_secs_f64()).floor();
+    let first = Instant::now() - (since - period.mul_f64(missed)).min(since);
+    let mut ticks = interval_at(first, period);
     // A machine that slept has missed ticks; EventBridge does not make up for them either.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         let due = ticks.tick().await;
-        let number = (due.duration_since(start).as_secs_f64() / period.as_secs_f64()).round() as i64;
-        let elapsed = SignedDuration::from_secs(number * options.every_seconds as i64);
+        let number = missed + (due.duration_since(first).as_secs_f64() / period.as_secs_f64()).round();
+        let elapsed = SignedDuration::from_secs(number as i64 * options.every_seconds as i64);
         let at = options.origin.saturating_add(elapsed).unwrap_or(options.origin);
         // Scheduler does not wait for an invocation: a slow one overlaps with the next.
         let (options, host) = (options.clone(), host.clone());

@@ -86,7 +86,7 @@ impl Stack {
         let urls = plan.urls(ports.base);
         let mut deployment = template::load(&plan.options.template, &plan.inputs(&urls))?;
         plan.adjust(&mut deployment);
-        let origin = Timestamp::try_from(SystemTime::now()).unwrap_or_default();
+        let origin = plan::origin();
         let functions = plan.functions(&deployment, &urls, origin)?;
         let binaries = plan::binaries(&deployment);
         let event_sources = plan::event_sources(&deployment, &binaries)?;

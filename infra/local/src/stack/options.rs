@@ -73,7 +73,7 @@ pub enum StartError {
     Template(#[from] TemplateError),
     #[error(transparent)]
     Port(#[from] PortError),
-    #[error("the speed must be a number above 0 and at most 1000, not {0}")]
+    #[error("the speed must be a number from 1 to 1000, not {0}")]
     Speed(f64),
     #[error("the template's function {function} runs the binary `{binary}`, which was not built")]
     MissingBinary { function: String, binary: String },

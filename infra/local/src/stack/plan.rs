@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use jiff::Timestamp;
@@ -41,7 +41,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub fn new(options: Options) -> Result<Self, StartError> {
-        if !(options.speed > 0.0 && options.speed <= 1_000.0) {
+        if !(1.0..=1_000.0).contains(&options.speed) {
             return Err(StartError::Speed(options.speed));
         }
         Ok(Self { options })
@@ -220,6 +220,12 @@ impl Plan {
             data_dir: self.options.data_dir.clone(),
         }
     }
+}
+
+/// Now, in whole seconds: where real time and the schedule's time agree.
+pub(super) fn origin() -> Timestamp {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_second(now.as_secs() as i64).unwrap_or_default()
 }
 
 /// Cargo binaries by logical id.
