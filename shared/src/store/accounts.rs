@@ -4,11 +4,12 @@
 //! takes the organization: the row of another organization's account cannot even be named.
 
 use futures::future::try_join_all;
+use uuid::Uuid;
 
 use super::{
     Store, StoreError,
     account_item::{from_item, to_item},
-    item::n,
+    item::{n, s},
     keys::{self, prefix},
     pending::{Slot, SlotState},
     rows::{Condition, From, Put},
@@ -92,7 +93,9 @@ impl Store {
     pub async fn save_account(&self, account: &mut LinkedAccount) -> Result<Saved, StoreError> {
         let read = account.version;
         account.version = read + 1;
-        let item = to_item(account)?;
+        let mut item = to_item(account)?;
+        // Two writers may have the same idea: the mark tells whose write it was when an answer is lost.
+        item.insert("writer".to_owned(), s(Uuid::new_v4().to_string()));
         let condition = Condition::new("#version = :read").value(":read", n(read));
         match self.put_row("save_account", item.clone(), Some(condition)).await? {
             Put::Written(_) => Ok(Saved::Written),

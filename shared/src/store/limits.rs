@@ -1,10 +1,11 @@
 //! Limits: counters of what one organization does in one minute, and turns, which keep what costs a call to Merge from
 //! being done too often for one account.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::{SignedDuration, Timestamp};
-
-use std::time::Duration;
+use uuid::Uuid;
 
 use super::{
     Fault, Store, StoreError,
@@ -79,6 +80,8 @@ impl Store {
         let at = time::fixed(now);
         let mut item = key_of(&key);
         item.insert("at".to_owned(), s(&at));
+        // Tells whose write it was when an answer is lost.
+        item.insert("writer".to_owned(), s(Uuid::new_v4().to_string()));
         let item = expiring(item, now.saturating_add(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MAX));
         let before = now.saturating_sub(every).unwrap_or(Timestamp::MIN);
         let condition =

@@ -1,0 +1,143 @@
+//! Accounts under concurrent changes, exchanges in flight, counters, turns and what waits.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use shared::domain::{
+    account::Integration, category::Category, ids::MergeLinkedAccountId, origin::OriginIdStrategy::ManyPerCategory,
+};
+use shared::store::{
+    accounts::{Change, Saved},
+    exchange::{InFlight, Stage},
+    limits::Counter,
+};
+
+use super::{Tables, account_of, at, org, slot};
+
+#[tokio::test]
+async fn no_writer_undoes_anothers_work() {
+    let tables = Tables::new().await;
+    let pending = slot("acme", Category::Hris, ManyPerCategory);
+    tables.store.reserve(pending.clone(), ManyPerCategory).await.unwrap();
+    let mut early = account_of(&pending, "merge-1");
+    tables.store.complete_link(&early).await.unwrap();
+
+    let mut late = early.clone();
+    early.display_name = Some("early".to_owned());
+    assert_eq!(tables.store.save_account(&mut early).await.unwrap(), Saved::Written);
+    assert_eq!(early.version, 2);
+    late.facts.records = 7;
+    assert_eq!(tables.store.save_account(&mut late).await.unwrap(), Saved::Stale);
+    assert_eq!(late.version, 1, "unchanged, to be read again");
+
+    // Five writers at once, each adding one: no addition is lost.
+    let add = |_| {
+        tables.store.change_account(&pending.organization, pending.account, |account| {
+            account.facts.records += 1;
+            Change::Write
+        })
+    };
+    for outcome in join_all((0..5).map(add)).await {
+        outcome.unwrap();
+    }
+    let account = tables.store.account(&pending.organization, pending.account).await.unwrap().unwrap();
+    assert_eq!((account.facts.records, account.display_name.as_deref()), (5, Some("early")));
+    let gone = tables.store.change_account(&org("globex"), pending.account, |_| Change::Write).await.unwrap();
+    assert_eq!(gone, None, "another organization's account is not there");
+}
+
+#[tokio::test]
+async fn accounts_are_listed_page_by_page_and_per_organization() {
+    let tables = Tables::new().await;
+    let mut ids = Vec::new();
+    for (n, organization) in ["acme", "acme", "acme", "globex"].into_iter().enumerate() {
+        let slot = slot(organization, Category::ALL[n], ManyPerCategory);
+        tables.store.reserve(slot.clone(), ManyPerCategory).await.unwrap();
+        tables.store.complete_link(&account_of(&slot, &format!("merge-{n}"))).await.unwrap();
+        ids.push(slot.account);
+    }
+    let mut expected = ids[..3].to_vec();
+    expected.sort();
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = tables.store.accounts_of(&org("acme"), after, 2).await.unwrap();
+        found.extend(page.accounts.iter().map(|account| account.id));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn an_exchange_is_taken_up_by_its_organization_for_an_hour() {
+    let tables = Tables::new().await;
+    let answered = InFlight {
+        organization: org("acme"),
+        category: Category::Hris,
+        stage: Stage::Answered {
+            merge_id: MergeLinkedAccountId::parse("merge-1").unwrap(),
+            token: vec![0, 159, 146, 150],
+            integration: Integration { name: "BambooHR".into(), ..Integration::default() },
+        },
+    };
+    assert!(tables.store.put_exchange("h", &answered, at(0)).await.unwrap());
+    assert_eq!(tables.store.exchange("h", at(10)).await.unwrap(), Some(answered.clone()));
+    let stolen = InFlight { organization: org("globex"), ..answered.clone() };
+    assert!(!tables.store.put_exchange("h", &stolen, at(20)).await.unwrap());
+
+    let id = slot("acme", Category::Hris, ManyPerCategory).account;
+    let done = InFlight { stage: Stage::Done(id), ..answered };
+    assert!(tables.store.put_exchange("h", &done, at(30)).await.unwrap());
+    assert_eq!(tables.store.exchange("h", at(40)).await.unwrap(), Some(done));
+    let row = tables.client.get_item().table_name(super::ACCOUNTS);
+    let row = row.key("pk", aws_sdk_dynamodb::types::AttributeValue::S("EXCHANGE#h".into()));
+    let row = row.key("sk", aws_sdk_dynamodb::types::AttributeValue::S("EXCHANGE".into()));
+    let row = row.send().await.unwrap().item.unwrap();
+    assert!(!row.contains_key("token") && !row.contains_key("merge_id"), "only ids stay: {row:?}");
+    // Past its hour but not yet removed by DynamoDB.
+    assert_eq!(tables.store.exchange("h", at(3_700)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn counters_count_per_organization_and_minute() {
+    let tables = Tables::new().await;
+    let (acme, globex) = (org("acme"), org("globex"));
+    let count = |of, by, second| tables.store.count(of, Counter::Exchange, by, at(second));
+    let racing = join_all((0..20).map(|_| count(&acme, 1, 0))).await;
+    let most = racing.into_iter().map(Result::unwrap).max();
+    assert_eq!(most, Some(20));
+    assert_eq!(count(&acme, -1, 1).await.unwrap(), 19);
+    assert_eq!(count(&globex, 1, 1).await.unwrap(), 1);
+    assert_eq!(count(&acme, 1, 61).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn of_many_at_once_one_has_the_turn() {
+    let tables = Tables::new().await;
+    let account = slot("acme", Category::Hris, ManyPerCategory).account;
+    let take = |second| tables.store.take_turn(account, "sync-status", Duration::from_secs(15), at(second));
+    let racing = join_all((0..20).map(|n| take(n % 5))).await;
+    assert_eq!(racing.into_iter().filter(|turn| *turn.as_ref().unwrap()).count(), 1);
+    assert!(!take(14).await.unwrap());
+    assert!(take(20).await.unwrap());
+}
+
+#[tokio::test]
+async fn messages_wait_for_their_account_once_each() {
+    let tables = Tables::new().await;
+    let merge_id = MergeLinkedAccountId::parse("merge-1").unwrap();
+    for body in ["one", "two", "one"] {
+        tables.store.park(&merge_id, body, at(0)).await.unwrap();
+    }
+    let parked = tables.store.parked(&merge_id, at(1)).await.unwrap();
+    let mut bodies: Vec<_> = parked.iter().map(|parked| parked.body.as_str()).collect();
+    bodies.sort_unstable();
+    assert_eq!(bodies, ["one", "two"]);
+    tables.store.unpark(&merge_id, &parked[0].hash).await.unwrap();
+    assert_eq!(tables.store.parked(&merge_id, at(1)).await.unwrap().len(), 1);
+    assert!(tables.store.parked(&merge_id, at(90_000)).await.unwrap().is_empty(), "a day later they are stale");
+    tables.store.erase_parked(&merge_id).await.unwrap();
+    assert!(tables.rows().await.is_empty());
+}
