@@ -1,5 +1,7 @@
 //! A template's mistakes are one sentence each, and its intrinsic functions give what AWS gives.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

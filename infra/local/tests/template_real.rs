@@ -1,5 +1,7 @@
 //! The real template resolves into the deployment that the local stack runs.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use aws_sdk_eventbridge::error::ProvideErrorMetadata;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use local_stack::aws::{Aws, AwsOptions};
 use local_stack::provision::provision;
@@ -85,4 +86,23 @@ async fn the_files_of_the_data_directory_are_their_owners_only() {
     for name in ["dynamodb.sqlite", "kms.json", "queues.jsonl", "secretsmanager.json"] {
         assert!(names.iter().any(|known| known == name), "{name} is not in {names:?}");
     }
+}
+
+#[tokio::test]
+async fn an_action_that_no_service_has_is_an_unknown_operation() {
+    let aws = start(None).await;
+    let config = sdk(&aws, "test").await;
+    let queue = "http://127.0.0.1/000000000000/q";
+    let error = aws_sdk_sqs::Client::new(&config).list_dead_letter_source_queues().queue_url(queue).send().await;
+    assert_eq!(error.unwrap_err().code(), Some("UnknownOperationException"));
+    let error = aws_sdk_eventbridge::Client::new(&config).list_rules().send().await;
+    assert_eq!(error.unwrap_err().code(), Some("UnknownOperationException"));
+    rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap();
+    for target in ["Nonsense.Do", "Nonsense"] {
+        let answer =
+            reqwest::Client::new().post(aws.endpoint()).header("x-amz-target", target).body("{}").send().await.unwrap();
+        assert_eq!(answer.status(), 400);
+        assert!(answer.text().await.unwrap().contains("UnknownOperationException"));
+    }
+    aws.stop().await;
 }

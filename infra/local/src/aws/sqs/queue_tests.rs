@@ -1,6 +1,8 @@
 //! The queue's rules under any order of calls: what it hands out is compared with what a FIFO queue
 //! may hand out, over random histories.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
