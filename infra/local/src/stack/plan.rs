@@ -73,6 +73,8 @@ impl Plan {
             ("LinkApiHost", urls.sandbox.clone()),
             ("ImgSrcHosts", urls.sandbox.clone()),
             ("AllowInsecureIssuer", "true".to_owned()),
+            // The sandbox has no plan unless it is given one: the first sync takes as long as this machine needs.
+            ("PlanRequestsPerMinute", "6000".to_owned()),
         ])
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
