@@ -1,0 +1,385 @@
+//! The client of Merge against its wire: small servers on this machine that answer as Merge does, and as it must not.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod server;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use shared::config::tls::http_client;
+use shared::domain::account::{AccountStatus, IssueStatus};
+use shared::domain::category::Category;
+use shared::domain::endpoint::Endpoint;
+use shared::domain::ids::MergeLinkedAccountId;
+use shared::domain::origin::EndUserOriginId;
+use shared::domain::secret::{AccountToken, ApiKey, PublicToken};
+use shared::domain::sync_status::SyncState;
+use shared::merge::{
+    ErrorKind, InvalidBaseUrl, Limits, LinkTokenRequest, MergeClient, MergeError, PageRequest, ReqwestTransport, Retry,
+    TestAccounts, Transport, TransportError,
+};
+use shared::telemetry::chain;
+
+use server::Server;
+
+fn token() -> AccountToken {
+    AccountToken::new("canary-account-token")
+}
+
+fn employees() -> PageRequest {
+    PageRequest::first(Endpoint::by_slug("hris.employees").unwrap())
+}
+
+#[track_caller]
+fn shows_no_secret(error: &MergeError) {
+    let text = format!("{error:?} {}", chain(error));
+    assert!(!text.contains("canary"), "{text}");
+    assert!(!text.contains("127.0.0.1"), "{text}");
+}
+
+#[tokio::test]
+async fn a_link_token_is_asked_for_as_merges_sdk_does() {
+    let server =
+        Server::json(json!({"link_token": "lt", "integration_name": null, "magic_link_url": "", "new": 1})).await;
+    let origin_id = EndUserOriginId::stored("org_acme_hris_1");
+    let request = LinkTokenRequest {
+        category: Category::Hris,
+        origin_id: &origin_id,
+        email: "a@acme.example",
+        organization_name: "Acme",
+        integration: Some("bamboohr"),
+        language: None,
+        magic_link: false,
+        expiry_minutes: 30,
+    };
+    let answer = server.merge().create_link_token(&request).await.unwrap();
+    assert_eq!(
+        (answer.link_token.expose(), answer.integration_name, answer.magic_link_url.is_none()),
+        ("lt", None, true)
+    );
+    let seen = server.last();
+    assert_eq!((seen.method.as_str(), seen.target.as_str()), ("POST", "/api/hris/v1/link-token"));
+    assert_eq!(seen.header("authorization"), "Bearer canary-api-key");
+    assert_eq!(seen.header("x-account-token"), "");
+    assert_eq!(seen.header("content-type"), "application/json");
+    let body: Value = serde_json::from_slice(&seen.body).unwrap();
+    let expected = json!({
+        "end_user_email_address": "a@acme.example", "end_user_organization_name": "Acme",
+        "end_user_origin_id": "org_acme_hris_1", "categories": ["hris"], "link_expiry_mins": 30, "integration": "bamboohr",
+    });
+    assert_eq!(body, expected);
+}
+
+#[tokio::test]
+async fn a_public_token_is_exchanged_by_get_and_shown_in_no_error() {
+    let server = Server::json(json!({"account_token": "at", "id": "acc-1", "integration": {"name": "BambooHR", "slug": "bamboohr", "square_image": "s"}})).await;
+    let public = PublicToken::parse("canary-public_token~=").unwrap();
+    let exchanged = server.merge().exchange_public_token(Category::Hris, &public).await.unwrap();
+    assert_eq!((exchanged.account_token.expose(), exchanged.merge_id.as_str()), ("at", "acc-1"));
+    assert_eq!((exchanged.integration.slug.as_str(), exchanged.integration.image.as_deref()), ("bamboohr", Some("s")));
+    let seen = server.last();
+    assert_eq!(
+        (seen.method.as_str(), seen.target.as_str()),
+        ("GET", "/api/hris/v1/account-token/canary-public_token~%3D")
+    );
+
+    let refusing = Server::start(|_| {
+        (StatusCode::NOT_FOUND, axum::Json(json!({"detail": "canary-public_token~= is unknown"}))).into_response()
+    })
+    .await;
+    let error = refusing.merge().exchange_public_token(Category::Hris, &public).await.unwrap_err();
+    assert_eq!((error.kind(), error.merge_status()), (ErrorKind::NotFound, Some(404)));
+    assert_eq!(error.merge_detail(), Some("[redacted] is unknown"));
+    shows_no_secret(&error);
+    let nobody = MergeClient::over(
+        "http://127.0.0.1:1/api",
+        ApiKey::new("canary-api-key"),
+        Arc::new(ReqwestTransport::new(http_client().unwrap())),
+    )
+    .unwrap();
+    let error = nobody.exchange_public_token(Category::Hris, &public).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    shows_no_secret(&error);
+}
+
+#[tokio::test]
+async fn account_details_may_lack_anything() {
+    let server = Server::json(json!({
+        "id": "acc-1", "integration": "BambooHR", "integration_slug": "bamboohr", "category": "hris",
+        "end_user_origin_id": "org_acme_hris_1", "status": "RELINK_NEEDED", "is_duplicate": null,
+    }))
+    .await;
+    let details = server.merge().account_details(Category::Hris, &token()).await.unwrap();
+    assert_eq!(details.end_user_origin_id.as_deref(), Some("org_acme_hris_1"));
+    assert_eq!((details.category, details.status), (Some(Category::Hris), AccountStatus::RelinkNeeded));
+    assert_eq!(server.last().header("x-account-token"), "canary-account-token");
+    let sparse =
+        Server::json(json!({"id": 7, "category": "datawarehouse", "end_user_origin_id": "", "is_duplicate": "yes"}))
+            .await;
+    let details = sparse.merge().account_details(Category::Hris, &token()).await.unwrap();
+    assert_eq!(
+        (details.merge_id, details.category, details.end_user_origin_id, details.is_duplicate),
+        (None, None, None, None)
+    );
+}
+
+#[tokio::test]
+async fn an_account_is_deleted_whatever_the_body_says() {
+    for body in ["", "{}", "<html>"] {
+        let server = Server::start(move |_| body.into_response()).await;
+        server.merge().delete_account(Category::Crm, &token()).await.unwrap();
+        let seen = server.last();
+        assert_eq!(
+            (seen.method.as_str(), seen.target.as_str(), seen.body.len()),
+            ("POST", "/api/crm/v1/delete-account", 0)
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_looked_up_among_production_and_test_accounts() {
+    let server = Server::start(|seen| {
+        let tests = seen.query().contains(&("is_test_account".to_owned(), "true".to_owned()));
+        let row = json!({"id": "acc-1", "status": "IDLE", "category": "hris", "integration": {"name": "Workday", "slug": "workday"}});
+        axum::Json(json!({"next": null, "results": if tests { vec![row] } else { vec![] }})).into_response()
+    })
+    .await;
+    let id = |text: &str| MergeLinkedAccountId::parse(text).unwrap();
+    let found = server.merge().linked_account(&id("acc-1")).await.unwrap().unwrap();
+    assert_eq!((found.status, found.integration.slug.as_str()), (AccountStatus::Idle, "workday"));
+    assert!(server.merge().linked_account(&id("acc-2")).await.unwrap().is_none(), "another account is no answer");
+    assert_eq!(server.seen().len(), 4);
+    assert_eq!(server.last().header("x-account-token"), "");
+}
+
+#[tokio::test]
+async fn the_census_pages_through_all_accounts() {
+    let server = Server::start(|seen| {
+        let second = seen.query().contains(&("cursor".to_owned(), "cD0y+/=".to_owned()));
+        let row = |id: &str| json!({"id": id, "status": "COMPLETE"});
+        let page = if second {
+            json!({"next": "", "results": [row("b"), {"status": "COMPLETE"}]})
+        } else {
+            json!({"next": "cD0y+/=", "results": [row("a")]})
+        };
+        axum::Json(page).into_response()
+    })
+    .await;
+    let merge = server.merge();
+    let (first, next) = merge.linked_accounts(TestAccounts::Exclude, None).await.unwrap();
+    let (second, end) = merge.linked_accounts(TestAccounts::Exclude, next.as_ref()).await.unwrap();
+    assert_eq!((first[0].merge_id.as_str(), second.len(), second[0].merge_id.as_str(), end), ("a", 1, "b", None));
+}
+
+#[tokio::test]
+async fn sync_status_is_read_to_its_last_page() {
+    let server = Server::start(|seen| {
+        let page = seen.query().iter().find(|(name, _)| name == "cursor").map_or(1, |(_, value)| value.parse::<u32>().unwrap());
+        let row = json!({"model_id": format!("hris.M{page}"), "model_name": "M", "status": "DONE", "is_initial_sync": false, "last_sync_finished": "2026-01-01T00:00:00Z"});
+        let next = if page < 3 { json!((page + 1).to_string()) } else { Value::Null };
+        axum::Json(json!({"next": next, "previous": null, "results": [row, {"model_id": null}]})).into_response()
+    })
+    .await;
+    let rows = server.merge().sync_status(Category::Hris, &token()).await.unwrap();
+    let models: Vec<_> = rows.iter().map(|row| row.model_id.as_str()).collect();
+    assert_eq!(models, ["hris.M1", "hris.M2", "hris.M3"]);
+    assert_eq!(rows[0].status, SyncState::Done);
+}
+
+#[tokio::test]
+async fn a_list_that_does_not_end_is_refused() {
+    let repeated = Server::json(json!({"next": "same", "results": []})).await;
+    let error = repeated.merge().sync_status(Category::Hris, &token()).await.unwrap_err();
+    assert_eq!((error.kind(), repeated.seen().len()), (ErrorKind::Malformed, 2));
+    let circle = Server::start(|seen| {
+        let next = if seen.target.contains("cursor=a") { "b" } else { "a" };
+        axum::Json(json!({"next": next, "results": []})).into_response()
+    })
+    .await;
+    let error = circle.merge().integrations().await.unwrap_err();
+    assert_eq!((error.kind(), circle.seen().len()), (ErrorKind::Malformed, 3));
+}
+
+#[tokio::test]
+async fn a_resync_answers_with_a_bare_array_and_issues_are_asked_for_by_account() {
+    let server =
+        Server::json(json!([{"model_id": "hris.Employee", "status": "SYNCING", "is_initial_sync": true}])).await;
+    assert_eq!(server.merge().resync(Category::Hris, &token()).await.unwrap().len(), 1);
+    assert_eq!(
+        (server.last().method.as_str(), server.last().target.as_str()),
+        ("POST", "/api/hris/v1/sync-status/resync")
+    );
+    let server = Server::json(json!({"next": null, "results": [{"id": "i1", "status": "RESOLVED", "error_description": "API error", "end_user": "uuid"}]})).await;
+    let id = MergeLinkedAccountId::parse("acc-1").unwrap();
+    let issues = server.merge().issues(Category::Hris, &id).await.unwrap();
+    assert_eq!((issues.len(), issues[0].status), (1, IssueStatus::Resolved));
+    assert!(server.last().query().contains(&("linked_account_id".to_owned(), "acc-1".to_owned())));
+}
+
+#[tokio::test]
+async fn a_page_of_records_is_asked_for_with_its_window_and_kept_byte_for_byte() {
+    let body = "{\"next\":\"n\",\"results\":[{\"id\":\"1\",\"x\": 1.100}]}";
+    let server = Server::start(move |_| body.into_response()).await;
+    let at = |second| Some(Timestamp::from_second(second).unwrap());
+    let mut request = PageRequest { modified_after: at(0), modified_before: at(86_400), ..employees() };
+    let page = server.merge().records_page(&token(), &request).await.unwrap();
+    assert_eq!(page.records().collect::<Vec<_>>(), ["{\"id\":\"1\",\"x\": 1.100}"]);
+    let pairs = [
+        ("page_size", "100"),
+        ("include_deleted_data", "true"),
+        ("modified_after", "1970-01-01T00:00:00Z"),
+        ("modified_before", "1970-01-02T00:00:00Z"),
+    ];
+    assert_eq!(server.last().query(), pairs.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    assert!(server.last().target.starts_with("/api/hris/v1/employees?"));
+
+    request.cursor = page.next;
+    let error = server.merge().records_page(&token(), &request).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Malformed, "the same cursor again");
+    let full = PageRequest {
+        modified_after: at(0),
+        ..PageRequest::first(Endpoint::by_slug("accounting.payment-terms").unwrap())
+    };
+    server.merge().records_page(&token(), &full).await.unwrap();
+    assert!(server.last().query().iter().all(|(name, _)| name != "modified_after"));
+}
+
+#[tokio::test]
+async fn neither_a_url_nor_a_redirect_leads_elsewhere() {
+    let elsewhere = Server::json(json!({"next": null, "results": []})).await;
+    let url = format!("{}/api/hris/v1/employees?cursor=canary", elsewhere.origin);
+    let next = url.clone();
+    let server = Server::start(move |_| axum::Json(json!({"next": next, "results": []})).into_response()).await;
+    let error = server.merge().records_page(&token(), &employees()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Malformed);
+    shows_no_secret(&error);
+    for status in [StatusCode::MOVED_PERMANENTLY, StatusCode::FOUND, StatusCode::TEMPORARY_REDIRECT] {
+        let to = url.clone();
+        let server = Server::start(move |_| (status, [("location", to.clone())]).into_response()).await;
+        let error = server.merge().records_page(&token(), &employees()).await.unwrap_err();
+        assert_eq!((error.kind(), error.retry()), (ErrorKind::Redirect, Retry::Never));
+        shows_no_secret(&error);
+    }
+    assert!(elsewhere.seen().is_empty());
+}
+
+#[tokio::test]
+async fn every_status_has_its_kind() {
+    for (status, kind, retry) in [
+        (400, ErrorKind::Rejected, Retry::Never),
+        (401, ErrorKind::Unauthorized, Retry::Backoff),
+        (403, ErrorKind::Forbidden, Retry::Never),
+        (404, ErrorKind::NotFound, Retry::Never),
+        (409, ErrorKind::Rejected, Retry::Never),
+        (429, ErrorKind::RateLimited, Retry::After(Duration::from_secs(120))),
+        (500, ErrorKind::Unavailable, Retry::After(Duration::from_secs(120))),
+        (503, ErrorKind::Unavailable, Retry::After(Duration::from_secs(120))),
+    ] {
+        let server = Server::start(move |_| {
+            let status = StatusCode::from_u16(status).unwrap();
+            let detail = json!({"detail": "key canary-api-key and token canary-account-token"});
+            (status, [("retry-after", "120")], axum::Json(detail)).into_response()
+        })
+        .await;
+        let error = server.merge().records_page(&token(), &employees()).await.unwrap_err();
+        assert_eq!((error.kind(), error.retry(), error.merge_status()), (kind, retry, Some(status)));
+        assert!(!error.is_api_key_refused(), "the call named an account");
+        shows_no_secret(&error);
+        if kind == ErrorKind::Unauthorized {
+            assert!(server.merge().integrations().await.unwrap_err().is_api_key_refused());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_merges_is_a_bounded_failure() {
+    for body in ["<html>canary</html>", "{\"next\":null,\"results\":[{\"id\":\"canary\"", "{}", "null"] {
+        let server = Server::start(move |_| body.into_response()).await;
+        let error = server.merge().records_page(&token(), &employees()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Malformed, "{body}");
+        shows_no_secret(&error);
+    }
+    let large = Server::start(|_| Body::from(vec![b' '; 33 * 1024 * 1024]).into_response()).await;
+    let error = large.merge().records_page(&token(), &employees()).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry()), (ErrorKind::TooLarge, Retry::Never));
+}
+
+#[tokio::test]
+async fn after_ten_errors_merge_is_left_alone() {
+    let server = Server::start(|_| StatusCode::BAD_GATEWAY.into_response()).await;
+    let merge = server.merge();
+    for _ in 0..10 {
+        assert_eq!(merge.integrations().await.unwrap_err().merge_status(), Some(502));
+    }
+    let error = merge.records_page(&token(), &employees()).await.unwrap_err();
+    assert_eq!((error.kind(), error.merge_status()), (ErrorKind::Unavailable, None));
+    assert!(matches!(error.retry(), Retry::After(left) if left <= Duration::from_secs(10)));
+    assert_eq!(server.seen().len(), 10);
+}
+
+#[tokio::test]
+async fn limits_of_rate_do_not_open_the_breaker() {
+    let server = Server::start(|_| StatusCode::TOO_MANY_REQUESTS.into_response()).await;
+    let merge = server.merge();
+    for _ in 0..12 {
+        assert_eq!(merge.integrations().await.unwrap_err().kind(), ErrorKind::RateLimited);
+    }
+    assert_eq!(server.seen().len(), 12);
+}
+
+async fn raw(server: &Server, limits: Limits) -> Result<Bytes, TransportError> {
+    let request = http::Request::get(&server.origin).body(Bytes::new()).unwrap();
+    let transport = ReqwestTransport::new(http_client().unwrap());
+    transport.send(request, limits).await.map(http::Response::into_body)
+}
+
+#[tokio::test]
+async fn a_compressed_body_counts_by_what_it_becomes() {
+    // printf '{"results":[],"next":null}' | gzip -n
+    const GZIPPED: [u8; 46] = [
+        31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 171, 86, 42, 74, 45, 46, 205, 41, 41, 86, 178, 138, 142, 213, 81, 202, 75,
+        173, 40, 81, 178, 202, 43, 205, 201, 169, 5, 0, 76, 225, 109, 135, 26, 0, 0, 0,
+    ];
+    let server = Server::start(|_| ([("content-encoding", "gzip")], GZIPPED.to_vec()).into_response()).await;
+    let limits = Limits { timeout: Duration::from_secs(10), body: 26 };
+    assert_eq!(raw(&server, limits).await.unwrap(), "{\"results\":[],\"next\":null}");
+    assert_eq!(server.last().header("accept-encoding"), "gzip");
+    let less = Limits { body: 25, ..limits };
+    assert!(matches!(raw(&server, less).await, Err(TransportError::TooLarge)));
+}
+
+#[tokio::test]
+async fn a_slow_drip_ends_at_the_deadline() {
+    let server = Server::start(|_| {
+        let every = tokio::time::interval(Duration::from_millis(20));
+        let drops = futures::stream::unfold(every, |mut every| async {
+            every.tick().await;
+            Some((Ok::<_, std::io::Error>(Bytes::from_static(b" ")), every))
+        });
+        Body::from_stream(drops).into_response()
+    })
+    .await;
+    let limits = Limits { timeout: Duration::from_millis(300), body: 1024 * 1024 };
+    assert!(matches!(raw(&server, limits).await, Err(TransportError::Timeout)));
+}
+
+#[test]
+fn a_key_is_sent_to_nobody_over_plain_http() {
+    let over = |url: &str| {
+        let transport = Arc::new(ReqwestTransport::new(http_client().unwrap()));
+        MergeClient::over(url, ApiKey::new("k"), transport).map(|_| ())
+    };
+    assert!(matches!(over("http://api.merge.dev/api"), Err(InvalidBaseUrl::NotHttps)));
+    assert!(matches!(over("ftp://127.0.0.1/api"), Err(InvalidBaseUrl::NotHttps)));
+    for url in ["https://user@api.merge.dev/api", "https://api.merge.dev/api?x=1", "api"] {
+        assert!(matches!(over(url), Err(InvalidBaseUrl::NotPlain)), "{url}");
+    }
+    assert!(over("https://api.merge.dev/api").is_ok());
+}
