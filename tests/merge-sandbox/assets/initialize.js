@@ -13,14 +13,14 @@
 
   const TEXT = {
     en: {
-      choose: "Select your system", search: "Search", connect: "Connect", connectTo: (name) => `Connect to ${name}`,
+      choose: "Select your system", search: "Search", connect: "Connect",
       sign: (name) => `Connect ${name}`, key: "API key", hint: "You find the key in your system's settings.",
       working: "Connecting…", loading: "Loading…", done: (name) => `${name} is connected`,
       doneText: "Your data will be available soon.", finish: "Finish", close: "Close", back: "Back",
       none: "Nothing found", failed: "This page can no longer be used. Close it and start again.",
     },
     de: {
-      choose: "System auswählen", search: "Suchen", connect: "Verbinden", connectTo: (name) => `Mit ${name} verbinden`,
+      choose: "System auswählen", search: "Suchen", connect: "Verbinden",
       sign: (name) => `${name} verbinden`, key: "API-Schlüssel", hint: "Der Schlüssel steht in den Einstellungen des Systems.",
       working: "Wird verbunden…", loading: "Wird geladen…", done: (name) => `${name} ist verbunden`,
       doneText: "Ihre Daten sind bald verfügbar.", finish: "Fertig", close: "Schließen", back: "Zurück",
@@ -181,7 +181,7 @@
           "button",
           {
             type: "button", className: "offer", onclick: () => this.form(offer, offers),
-            "aria-label": this.text.connectTo(offer.name), "data-testid": `merge-link-integration-${offer.slug}`,
+            "data-testid": `merge-link-integration-${offer.slug}`,
           },
           logo(offer), offer.name,
         ))));

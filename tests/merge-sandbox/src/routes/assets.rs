@@ -10,9 +10,22 @@ use crate::reply::Reply;
 
 /// `GET /initialize.js`.
 pub fn script() -> Response {
-    let script = include_str!("../../assets/initialize.js");
-    let mut response = Response::new(Body::from(script));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8"));
+    asset("text/javascript; charset=utf-8", include_str!("../../assets/initialize.js"))
+}
+
+/// `GET /link/{token}`: where a magic link leads.
+pub fn magic_link_page() -> Response {
+    asset("text/html; charset=utf-8", include_str!("../../assets/magic-link.html"))
+}
+
+/// `GET /magic-link.js`.
+pub fn magic_link_script() -> Response {
+    asset("text/javascript; charset=utf-8", include_str!("../../assets/magic-link.js"))
+}
+
+fn asset(content_type: &'static str, text: &'static str) -> Response {
+    let mut response = Response::new(Body::from(text));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

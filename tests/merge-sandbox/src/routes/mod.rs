@@ -40,6 +40,8 @@ pub async fn answer(service: &Arc<Service>, call: &Call) -> Response {
     match (&call.method, segments.as_slice()) {
         (&Method::OPTIONS, _) => assets::preflight(),
         (&Method::GET, ["initialize.js"]) => assets::script(),
+        (&Method::GET, ["link", _]) => assets::magic_link_page(),
+        (&Method::GET, ["magic-link.js"]) => assets::magic_link_script(),
         (&Method::GET, ["logos", file]) => assets::logo(file),
         (_, ["_sandbox", rest @ ..]) => control::answer(service, call, rest),
         (_, ["api", "integrations", "link", token, rest @ ..]) => {

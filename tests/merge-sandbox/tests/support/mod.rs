@@ -40,8 +40,12 @@ impl Merge {
     }
 
     pub fn of_size(employees: u32) -> Merge {
+        Merge::seeded(7, employees)
+    }
+
+    pub fn seeded(seed: u64, employees: u32) -> Merge {
         let config = Config {
-            seed: 7,
+            seed,
             speed: 1.0,
             employees,
             webhook_url: Some("http://127.0.0.1:1/".to_owned()),
