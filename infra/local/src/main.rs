@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use local_stack::cargo::{self, Profile};
 use local_stack::logs::Echo;
+use local_stack::ports::Ports;
 use local_stack::ready::Ready;
 use local_stack::{Options, Stack};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -94,6 +95,8 @@ async fn run(arguments: Arguments) -> Result<(), String> {
 
 async fn start(arguments: Arguments) -> Result<Stack, String> {
     let root = root()?;
+    // Before the build, so that nobody waits for a message about a port.
+    drop(Ports::bind(Some(arguments.port_base)).await.map_err(|error| error.to_string())?);
     let profile = if arguments.release { Profile::Release } else { Profile::Dev };
     let functions = cargo::build(&root, profile).await.map_err(|error| error.to_string())?;
     let options = Options {

@@ -48,7 +48,7 @@ impl Ports {
             return bind_at(base).await;
         }
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
-        let offset = (clock / 1_000 ^ std::process::id().wrapping_mul(7_919)) as u16 % BLOCKS;
+        let offset = ((clock / 1_000) ^ std::process::id().wrapping_mul(7_919)) as u16 % BLOCKS;
         for step in 0..BLOCKS {
             if let Ok(ports) = bind_at(FIRST + (offset + step) % BLOCKS * 10).await {
                 return Ok(ports);

@@ -4,7 +4,7 @@
 //! returns an error; `panic` panics; `exit` ends the process; `environment` answers its environment;
 //! `answer` answers the event's `answer`; `large` answers `bytes` bytes; `print` writes `text` to both
 //! outputs; `send` sends its event once more to the queue `queue_url`. An SQS batch is handled message by
-//! message: the body is such an event, and those that fail are answered as batch item failures. With `PRINT_EVENTS` set
+//! message, an HTTP request by its body if that says what to do: the body is such an event, and those that fail are answered as batch item failures. With `PRINT_EVENTS` set
 //! it prints every event, with `BREAK_INIT` set it ends before it asks for an event.
 //!
 //! Called with the argument `host` it is no function but a Lambda host that runs itself as one: it
@@ -62,7 +62,8 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Error> {
         if std::env::var_os("PRINT_EVENTS").is_some() {
             println!("{payload}");
         }
-        return perform(payload, &context).await;
+        let told = payload["body"].as_str().and_then(|body| serde_json::from_str::<Value>(body).ok());
+        return perform(told.filter(|told| told["do"].is_string()).unwrap_or(payload), &context).await;
     };
     let mut failures = Vec::new();
     for record in records {

@@ -24,7 +24,8 @@ use crate::lambda::trace::Trace;
 use crate::lambda::{Host, Invocation};
 
 const BODY_LIMIT: usize = 10 * 1024 * 1024;
-const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
+/// API Gateway's limit for an integration.
+pub const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What an HTTP API is made of.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct HttpApiOptions {
     /// Origins whose pages may read answers; empty: CORS is off.
     pub cors_origins: Vec<String>,
     pub account_id: String,
+    /// How long a function may take to answer.
+    pub integration_timeout: Duration,
     pub host: Host,
 }
 
@@ -130,7 +133,7 @@ async fn respond(api: &HttpApiOptions, peer: SocketAddr, request: Request, reque
     }
     let chain = Trace::start(now().as_second().unsigned_abs());
     let invocation = api.host.invoke(&route.binary, event.into(), &chain);
-    match tokio::time::timeout(INTEGRATION_TIMEOUT, invocation).await {
+    match tokio::time::timeout(api.integration_timeout, invocation).await {
         Ok(Invocation::Response(answer)) => event::response(&answer)
             .unwrap_or_else(|| message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")),
         Ok(Invocation::FunctionError { .. } | Invocation::Timeout) => {

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 pub use function_url::FunctionUrl;
-pub use http_api::{HttpApi, HttpApiOptions};
+pub use http_api::{HttpApi, HttpApiOptions, INTEGRATION_TIMEOUT};
 
 /// Largest event that Lambda takes.
 const EVENT_LIMIT: usize = 6 * 1024 * 1024;

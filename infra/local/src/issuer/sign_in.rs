@@ -86,14 +86,14 @@ impl Codes {
 pub(super) async fn page(State(issuer): State<Shared>, Query(ask): Query<Ask>) -> Response {
     match check(&issuer, &ask) {
         Ok(_) => sign_in_page(&issuer, &ask),
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
     }
 }
 
 pub(super) async fn choose(State(issuer): State<Shared>, Form(ask): Form<Ask>) -> Response {
     let (scopes, challenge) = match check(&issuer, &ask) {
         Ok(checked) => checked,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     let chosen = ask.organization.as_deref().filter(|id| OFFERED.contains(id)).and_then(Organization::parse);
     let Some(organization) = chosen else {
@@ -112,8 +112,8 @@ pub(super) async fn choose(State(issuer): State<Shared>, Form(ask): Form<Ask>) -
 
 /// The granted scopes and the PKCE challenge of a well-formed request. A fault in the client or its
 /// redirect URI is shown here; any other goes back to the client.
-fn check(issuer: &Shared, ask: &Ask) -> Result<(Scopes, String), Response> {
-    let shown = |text: &'static str| (StatusCode::BAD_REQUEST, text).into_response();
+fn check(issuer: &Shared, ask: &Ask) -> Result<(Scopes, String), Box<Response>> {
+    let shown = |text: &'static str| Box::new((StatusCode::BAD_REQUEST, text).into_response());
     if ask.client_id != PAGE_CLIENT {
         return Err(shown("This application is not known here."));
     }
@@ -122,7 +122,7 @@ fn check(issuer: &Shared, ask: &Ask) -> Result<(Scopes, String), Response> {
         return Err(shown("This application may not be returned to at that address."));
     }
     let refuse = |error: &str, description: &str| {
-        Err(back(issuer, ask, &[("error", error), ("error_description", description)]))
+        Err(Box::new(back(issuer, ask, &[("error", error), ("error_description", description)])))
     };
     if ask.response_type != "code" {
         return refuse("unsupported_response_type", "response_type must be code");

@@ -16,7 +16,7 @@ use merge_sandbox::Sandbox;
 use crate::aws::{Aws, AwsOptions};
 use crate::deployment::Deployment;
 use crate::edge::authorizer::Authorizer;
-use crate::edge::{FunctionUrl, HttpApi, HttpApiOptions};
+use crate::edge::{FunctionUrl, HttpApi, HttpApiOptions, INTEGRATION_TIMEOUT};
 use crate::event_source::EventSource;
 use crate::issuer::{Issuer, IssuerOptions};
 use crate::lambda::trace::Trace;
@@ -133,6 +133,7 @@ impl Stack {
                 authorizer: deployment.authorizer.as_ref().map(|jwt| Authorizer::new(jwt, crate::http::client())),
                 cors_origins: deployment.cors_origins.clone(),
                 account_id: ACCOUNT_ID.to_owned(),
+                integration_timeout: INTEGRATION_TIMEOUT,
                 host: host.clone(),
             },
         );
