@@ -148,3 +148,6 @@ impl Webhook {
         Ok((Message::new(merge_id, work), id))
     }
 }
+
+#[cfg(test)]
+mod tests;
