@@ -90,6 +90,24 @@ pub enum StartError {
     Speed,
 }
 
+/// The sandbox without a socket and without tasks, in memory: its [`Service::router`] answers in process, `clock` alone
+/// moves it, and whoever drives it takes the webhooks from `world().0.webhooks` and tells their outcome back.
+pub fn in_process(options: &Options, clock: Clock) -> Arc<Service> {
+    let world = World::new(config(options, options.listen), world::Store::default());
+    Service::new(world, clock, None)
+}
+
+fn config(options: &Options, address: SocketAddr) -> Config {
+    Config {
+        seed: options.seed,
+        speed: options.speed,
+        employees: options.employees,
+        webhook_url: options.webhook_url.clone(),
+        webhooks: options.webhooks,
+        base: options.public_base.clone().unwrap_or_else(|| format!("http://{address}")),
+    }
+}
+
 /// A running sandbox. Dropping it stops it without a last save; [`Sandbox::stop`] does it properly.
 pub struct Sandbox {
     address: SocketAddr,
@@ -117,15 +135,8 @@ impl Sandbox {
         let failed = |source| StartError::Listen { address: options.listen, source };
         let listener = tokio::net::TcpListener::bind(options.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let config = Config {
-            seed: options.seed,
-            speed: options.speed,
-            employees: options.employees,
-            webhook_url: options.webhook_url,
-            webhooks: options.webhooks,
-            base: options.public_base.unwrap_or_else(|| format!("http://{address}")),
-        };
-        let service = Service::new(World::new(config, store), Clock::System, options.data_dir);
+        let world = World::new(config(&options, address), store);
+        let service = Service::new(world, Clock::System, options.data_dir);
         let (stop, stopped) = oneshot::channel();
         let router = service.router();
         let server = tokio::spawn(async move {

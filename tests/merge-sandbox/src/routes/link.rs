@@ -64,23 +64,26 @@ fn expiry(body: &Map<String, Value>) -> Result<i64, Value> {
     }
 }
 
+/// Longest label and origin id: not in Merge's present schema, but in its earlier ones.
+const MOST_CHARACTERS: usize = 100;
+
 /// The body's other fields, checked as DRF does: every fault at once, by field.
 fn parse(body: &Map<String, Value>) -> Result<LinkToken, Value> {
     let mut errors = Map::new();
-    let mut text = |name: &str, most: usize| match body.get(name) {
+    let mut text = |name: &str| match body.get(name) {
         None => fail(&mut errors, name, "This field is required."),
         Some(Value::Null) => fail(&mut errors, name, "This field may not be null."),
         Some(Value::String(text)) if text.trim().is_empty() => fail(&mut errors, name, "This field may not be blank."),
-        Some(Value::String(text)) if text.chars().count() > most => {
-            fail(&mut errors, name, &format!("Ensure this field has no more than {most} characters."))
+        Some(Value::String(text)) if text.chars().count() > MOST_CHARACTERS => {
+            fail(&mut errors, name, &format!("Ensure this field has no more than {MOST_CHARACTERS} characters."))
         }
         Some(Value::String(text)) => text.clone(),
         Some(_) => fail(&mut errors, name, "Not a valid string."),
     };
     let end_user = EndUser {
-        email_address: text("end_user_email_address", 100),
-        organization_name: text("end_user_organization_name", 100),
-        origin_id: text("end_user_origin_id", 100),
+        email_address: text("end_user_email_address"),
+        organization_name: text("end_user_organization_name"),
+        origin_id: text("end_user_origin_id"),
     };
     let categories = categories(body, &mut errors);
     let integration = body.get("integration").and_then(Value::as_str).map(str::to_owned);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use http::{Request, StatusCode};
+use merge_sandbox::Options;
 use merge_sandbox::clock::{Clock, Time};
 use merge_sandbox::service::Service;
 use merge_sandbox::webhook::{Delivery, Outcome};
-use merge_sandbox::world::{Config, Store, World};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -44,16 +44,10 @@ impl Merge {
     }
 
     pub fn seeded(seed: u64, employees: u32) -> Merge {
-        let config = Config {
-            seed,
-            speed: 1.0,
-            employees,
-            webhook_url: Some("http://127.0.0.1:1/".to_owned()),
-            webhooks: true,
-            base: "http://127.0.0.1:9002".to_owned(),
-        };
+        let webhook_url = Some("http://127.0.0.1:1/".to_owned());
+        let options = Options { seed, employees, webhook_url, ..Options::default() };
         let clock = Clock::manual(START);
-        let service = Service::new(World::new(config, Store::default()), clock.clone(), None);
+        let service = merge_sandbox::in_process(&options, clock.clone());
         Merge { service, clock, key: PRODUCTION }
     }
 
