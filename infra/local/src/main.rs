@@ -7,7 +7,6 @@ use std::time::Duration;
 use clap::Parser;
 use local_stack::cargo::{self, Profile};
 use local_stack::logs::Echo;
-use local_stack::ports::Ports;
 use local_stack::ready::Ready;
 use local_stack::{Options, Stack};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -95,13 +94,9 @@ async fn run(arguments: Arguments) -> Result<(), String> {
 
 async fn start(arguments: Arguments) -> Result<Stack, String> {
     let root = root()?;
-    // Before the build, so that nobody waits for a message about a port.
-    drop(Ports::bind(Some(arguments.port_base)).await.map_err(|error| error.to_string())?);
     let profile = if arguments.release { Profile::Release } else { Profile::Dev };
-    let functions = cargo::build(&root, profile).await.map_err(|error| error.to_string())?;
-    let options = Options {
+    let mut options = Options {
         template: arguments.template.unwrap_or_else(|| root.join("infra/template.yaml")),
-        functions,
         port_base: Some(arguments.port_base),
         data_dir: arguments.data_dir,
         speed: arguments.speed,
@@ -112,6 +107,9 @@ async fn start(arguments: Arguments) -> Result<Stack, String> {
         echo_logs: if arguments.verbose { Echo::Everything } else { Echo::Problems },
         ..Options::default()
     };
+    // Before the build, so that nobody waits for a message about a port.
+    Stack::check_options(&options).await.map_err(|error| error.to_string())?;
+    options.functions = cargo::build(&root, profile).await.map_err(|error| error.to_string())?;
     Stack::start(options).await.map_err(|error| error.to_string())
 }
 

@@ -280,3 +280,61 @@ async fn the_deployment_knows_every_function_of_the_template() {
     assert_eq!(binaries, expected);
     stack.stop().await;
 }
+
+/// Restarts on the same data and the same ports, as a person would.
+#[tokio::test]
+async fn a_data_directory_survives_a_restart() {
+    let directory = std::env::temp_dir().join(format!("tether-stack-{}", uuid::Uuid::new_v4()));
+    let mut options = options();
+    options.data_dir = Some(directory.clone());
+    let first = Stack::start(options.clone()).await.expect("the stack starts");
+    options.port_base = Some(first.ready().port_base);
+    let token = token(&first, "").await;
+    let key = json!({"S": "ORG#persisted"});
+    let put = json!({"TableName": first.ready().tables["accounts"], "Item": {"pk": key, "sk": key}});
+    dynamodb(&first, "PutItem", &put).await;
+    link(&first).await;
+    let accounts = sandbox_accounts(&first).await;
+    assert_eq!(accounts.as_array().map(Vec::len), Some(1));
+    assert_eq!(first.stop().await, Leftovers::default());
+
+    let second = Stack::start(options).await.expect("it starts again");
+    let get = json!({"TableName": second.ready().tables["accounts"], "Key": {"pk": key, "sk": key}});
+    assert_eq!(dynamodb(&second, "GetItem", &get).await["Item"]["pk"], key);
+    let names = |accounts: &Value| accounts[0]["end_user_origin_id"].clone();
+    assert_eq!(names(&sandbox_accounts(&second).await), names(&accounts));
+    let url = format!("{}/v1/linked-accounts", second.ready().api);
+    let answer = client().get(url).bearer_auth(token).send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK, "the earlier token is still good");
+    second.stop().await;
+    std::fs::remove_dir_all(directory).expect("cleaned up");
+}
+
+async fn dynamodb(stack: &Stack, action: &str, input: &Value) -> Value {
+    let request = client().post(&stack.ready().aws).header("content-type", "application/x-amz-json-1.0");
+    let request = request.header("x-amz-target", format!("DynamoDB_20120810.{action}")).header(
+        "authorization",
+        "AWS4-HMAC-SHA256 Credential=test/20261122/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0",
+    );
+    let answer = request.body(input.to_string()).send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    answer.json().await.expect("JSON")
+}
+
+/// Connects an account at the sandbox without any function of ours.
+async fn link(stack: &Stack) {
+    let asked = json!({
+        "end_user_email_address": "a@b.example", "end_user_organization_name": "B", "end_user_origin_id": "persisted",
+        "categories": ["hris"],
+    });
+    let request = client().post(format!("{}/hris/v1/link-token", stack.ready().merge)).bearer_auth("dev-api-key");
+    let answer: Value = request.json(&asked).send().await.expect("an answer").json().await.expect("JSON");
+    let linked = json!({"link_token": answer["link_token"], "integration_slug": "bamboohr", "outcome": "success"});
+    let request = client().post(format!("{}/link", stack.ready().sandbox)).json(&linked);
+    assert_eq!(request.send().await.expect("an answer").status(), StatusCode::OK);
+}
+
+async fn sandbox_accounts(stack: &Stack) -> Value {
+    let answer = client().get(format!("{}/state", stack.ready().sandbox)).send().await.expect("an answer");
+    answer.json::<Value>().await.expect("JSON")["accounts"].clone()
+}

@@ -74,6 +74,20 @@ pub struct QueueDepth {
 }
 
 impl Stack {
+    /// Finds what would make [`Stack::start`] fail at once: bad options, a port in use, a bad template.
+    /// The functions need not be built yet.
+    ///
+    /// # Errors
+    ///
+    /// As `start` would say it.
+    pub async fn check_options(options: &Options) -> Result<(), StartError> {
+        let plan = Plan::new(options.clone())?;
+        let ports = Ports::bind(plan.options.port_base).await?;
+        template::load(&plan.options.template, &plan.inputs(&plan.urls(ports.base)))?;
+        plan.data_dir()?;
+        Ok(())
+    }
+
     /// Starts everything and returns when all of it answers.
     ///
     /// # Errors
@@ -159,7 +173,7 @@ impl Stack {
             _killer: Killer(host.clone()),
             host,
         };
-        stack.check().await?;
+        stack.check_health().await?;
         Ok(stack)
     }
 
@@ -264,7 +278,7 @@ impl Stack {
     }
 
     /// Asks every service for something small.
-    async fn check(&self) -> Result<(), StartError> {
+    async fn check_health(&self) -> Result<(), StartError> {
         let ready = &self.ready;
         let discovery = format!("{}/.well-known/openid-configuration", ready.issuer);
         let checks = [
