@@ -197,9 +197,6 @@ pub fn set_status(account: &mut LinkedAccount, status: AccountStatus, now: Times
         account.status = status;
         account.status_since = now;
     }
-    if status != AccountStatus::RelinkNeeded {
-        account.relinked_at = None;
-    }
 }
 
 /// The account as a whole, from its endpoints.

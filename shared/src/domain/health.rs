@@ -107,7 +107,10 @@ fn judge(account: &LinkedAccount, now: Timestamp) -> (HealthState, Option<Reason
         AccountStatus::Incomplete => return (Connecting, Some(Reason::NotFinished), EndUser, since),
         AccountStatus::RelinkNeeded => {
             let (reason, actor) = match account.relinked_at {
-                Some(at) if now.duration_since(at) >= RELINK_TAKES_EFFECT => (Reason::RelinkIneffective, Operator),
+                // A relink while it was needed, and it still is.
+                Some(at) if at >= since && now.duration_since(at) >= RELINK_TAKES_EFFECT => {
+                    (Reason::RelinkIneffective, Operator)
+                }
                 _ => open_issue(account)
                     .and_then(|issue| needs_relink(issue.kind))
                     .map_or((Reason::RelinkNeeded, EndUser), |reason| (reason, EndUser)),
@@ -303,10 +306,16 @@ mod tests {
         let day = 86_400;
         let relinked = account(|a| {
             a.status = AccountStatus::RelinkNeeded;
-            a.relinked_at = Some(at(0));
+            a.relinked_at = Some(at(200));
         });
-        assert_eq!(of_account(&relinked, at(day - 1)).reason, Some(Reason::RelinkNeeded));
-        assert_eq!(of_account(&relinked, at(day)).reason, Some(Reason::RelinkIneffective));
+        assert_eq!(of_account(&relinked, at(200 + day - 1)).reason, Some(Reason::RelinkNeeded));
+        assert_eq!(of_account(&relinked, at(200 + day)).reason, Some(Reason::RelinkIneffective));
+        let needed_since = account(|a| {
+            a.status = AccountStatus::RelinkNeeded;
+            a.status_since = at(300);
+            a.relinked_at = Some(at(200));
+        });
+        assert_eq!(of_account(&needed_since, at(300 + day)).reason, Some(Reason::RelinkNeeded), "an earlier relink");
     }
 
     #[test]
