@@ -8,7 +8,7 @@ use aws_sdk_kms::primitives::Blob;
 use local_stack::aws::Aws;
 use local_stack::provision::provision;
 
-use crate::{Scratch, deployment, sdk, start};
+use crate::{Scratch, deployment, endpoint, sdk, start};
 
 const KEY: &str = "arn:aws:kms:us-east-1:000000000000:alias/tether-local-TokenKey";
 
@@ -20,7 +20,7 @@ fn context(organization: &str) -> Option<HashMap<String, String>> {
 }
 
 async fn client(aws: &Aws) -> Client {
-    provision(&deployment(&aws.endpoint(), "key"), &aws.endpoint()).await.unwrap();
+    provision(&deployment(&endpoint(aws), "key"), &endpoint(aws)).await.unwrap();
     Client::new(&sdk(aws, "test").await)
 }
 

@@ -1,7 +1,8 @@
 //! The AWS services over their wire, asked by the real AWS SDK.
 //!
-//! So that our queue is not its own judge, `AWS_JUDGE_ENDPOINT=http://127.0.0.1:4566 cargo test -p local-stack --test
-//! aws_wire queues:: -- --test-threads=1` puts the same questions to another implementation, such as MiniStack.
+//! So that our queue is not its own judge, the tests of the modules `queues`, `dynamodb` and `kms` and the second
+//! provisioning can be put to another implementation, such as MiniStack:
+//! `AWS_JUDGE_ENDPOINT=http://127.0.0.1:4566 cargo test -p local-stack --test aws_wire queues:: -- --test-threads=1`.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -39,12 +40,17 @@ fn judge() -> Option<String> {
     std::env::var("AWS_JUDGE_ENDPOINT").ok()
 }
 
+/// The endpoint under test.
+fn endpoint(aws: &Aws) -> String {
+    judge().unwrap_or_else(|| aws.endpoint())
+}
+
 /// An SDK configuration of the caller `access_key`.
 async fn sdk(aws: &Aws, access_key: &str) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .credentials_provider(Credentials::new(access_key, "test", None, None, "test"))
         .region(Region::new("us-east-1"))
-        .endpoint_url(judge().unwrap_or_else(|| aws.endpoint()))
+        .endpoint_url(endpoint(aws))
         .load()
         .await
 }

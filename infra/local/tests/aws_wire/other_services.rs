@@ -97,6 +97,8 @@ async fn an_action_that_no_service_has_is_an_unknown_operation() {
     assert_eq!(error.unwrap_err().code(), Some("UnknownOperationException"));
     let error = aws_sdk_eventbridge::Client::new(&config).list_rules().send().await;
     assert_eq!(error.unwrap_err().code(), Some("UnknownOperationException"));
+    let error = aws_sdk_dynamodb::Client::new(&config).list_backups().send().await;
+    assert_eq!(error.unwrap_err().code(), Some("UnknownOperationException"));
     rustls::crypto::aws_lc_rs::default_provider().install_default().unwrap();
     for target in ["Nonsense.Do", "Nonsense"] {
         let answer =

@@ -4,13 +4,13 @@ use aws_sdk_dynamodb::types::TimeToLiveStatus;
 use aws_sdk_sqs::types::QueueAttributeName;
 use local_stack::provision::provision;
 
-use crate::{Scratch, deployment, sdk, start};
+use crate::{Scratch, deployment, endpoint, sdk, start};
 
 #[tokio::test]
 async fn a_second_provisioning_keeps_data_and_updates_secrets_and_attributes() {
     let scratch = Scratch::new();
     let aws = start(Some(&scratch.0)).await;
-    provision(&deployment(&aws.endpoint(), "old-key"), &aws.endpoint()).await.unwrap();
+    provision(&deployment(&endpoint(&aws), "old-key"), &endpoint(&aws)).await.unwrap();
     let config = sdk(&aws, "test").await;
     let secrets = aws_sdk_secretsmanager::Client::new(&config);
     let kms = aws_sdk_kms::Client::new(&config);
@@ -21,10 +21,10 @@ async fn a_second_provisioning_keeps_data_and_updates_secrets_and_attributes() {
     let key = || kms.describe_key().key_id("alias/tether-local-TokenKey").send();
     let key_id = key().await.unwrap().key_metadata.unwrap().key_id;
 
-    let mut changed = deployment(&aws.endpoint(), "new-key");
+    let mut changed = deployment(&endpoint(&aws), "new-key");
     let queue = &mut changed.queues[0];
     queue.attributes.insert("VisibilityTimeout".into(), "60".into());
-    provision(&changed, &aws.endpoint()).await.unwrap();
+    provision(&changed, &endpoint(&aws)).await.unwrap();
     assert_eq!(secret().await.unwrap().secret_string(), Some("new-key"));
     assert_eq!(key().await.unwrap().key_metadata.unwrap().key_id, key_id);
     let attributes = sqs
