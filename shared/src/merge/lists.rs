@@ -18,7 +18,7 @@ use crate::domain::sync_status::SyncStatus;
 use crate::telemetry::{self, Metric};
 
 /// An integration that the organization may offer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CatalogueEntry {
     /// Display name.
     pub name: String,
