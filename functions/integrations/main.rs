@@ -2,7 +2,6 @@
 
 use functions::integrations::{self, Integrations};
 use shared::config::{self, Logging, Merge, aws::Aws};
-use shared::merge::MergeClient;
 use shared::{http, secrets, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
@@ -10,7 +9,6 @@ async fn main() -> Result<(), lambda_http::Error> {
     let (logging, aws, merge): (Logging, Aws, Merge) = config::load()?;
     telemetry::init(&logging);
     let sdk = config::aws::sdk_config(&aws)?;
-    let api_key = secrets::api_key(&sdk, &merge).await?;
-    let integrations = Integrations::new(MergeClient::new(&merge, api_key)?);
+    let integrations = Integrations::new(secrets::merge_client(&sdk, &merge).await?);
     http::serve(|request| integrations::handle(&integrations, request)).await
 }

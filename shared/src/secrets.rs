@@ -7,8 +7,10 @@
 mod keys;
 mod tokens;
 
-pub use keys::{WebhookKeyring, api_key};
+pub use keys::{WebhookKeyring, api_key, merge_client};
 pub use tokens::{TokenCipher, TokenContext};
+
+use crate::merge::InvalidBaseUrl;
 
 /// Why a secret could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +26,9 @@ pub enum SecretsError {
         /// What it should be.
         expected: &'static str,
     },
+    /// The configuration does not make a client of Merge.
+    #[error("Merge cannot be called")]
+    Client(#[source] InvalidBaseUrl),
     /// KMS did not answer, or refused for a reason that may pass.
     #[error("the key service is not available")]
     Kms(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -1,13 +1,15 @@
 //! The client: builds a request, sends it within its limits, judges the status, and hands the body to whoever asked.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 use url::Url;
 
 use super::breaker::Breaker;
@@ -32,10 +34,22 @@ pub struct MergeClient(Arc<Inner>);
 
 struct Inner {
     base_url: String,
-    api_key: ApiKey,
+    key: Mutex<Key>,
     transport: Arc<dyn Transport>,
     breaker: Breaker,
 }
+
+/// Reads the API key again; `None` if it cannot be read now.
+pub type KeySource = Arc<dyn Fn() -> BoxFuture<'static, Option<ApiKey>> + Send + Sync>;
+
+struct Key {
+    current: ApiKey,
+    source: Option<KeySource>,
+    asked: Option<Instant>,
+}
+
+/// A revoked key must not turn every call into two.
+const ASK_FOR_KEY_EVERY: Duration = Duration::from_secs(30);
 
 /// The base URL is not one that an API key may be sent to.
 #[derive(Debug, thiserror::Error)]
@@ -68,12 +82,46 @@ impl MergeClient {
             return Err(InvalidBaseUrl::NotHttps);
         }
         let base_url = base_url.trim_end_matches('/').to_owned();
-        Ok(Self(Arc::new(Inner { base_url, api_key, transport, breaker: Breaker::default() })))
+        let key = Mutex::new(Key { current: api_key, source: None, asked: None });
+        Ok(Self(Arc::new(Inner { base_url, key, transport, breaker: Breaker::default() })))
+    }
+
+    /// Gives the client, and its clones, a way to learn of a new API key: when Merge refuses the current one, the source
+    /// is asked, at most every 30 s, and with another key the call is made once more.
+    pub fn with_key_source(self, source: KeySource) -> Self {
+        self.key().source = Some(source);
+        self
+    }
+
+    fn key(&self) -> MutexGuard<'_, Key> {
+        // Each statement leaves the key whole.
+        self.0.key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there is another key now than the one that was refused.
+    async fn key_changed(&self) -> bool {
+        let source = {
+            let mut key = self.key();
+            if key.asked.is_some_and(|asked| asked.elapsed() < ASK_FOR_KEY_EVERY) {
+                return false;
+            }
+            key.asked = Some(Instant::now());
+            key.source.clone()
+        };
+        let Some(source) = source else { return false };
+        let Some(newer) = source().await else { return false };
+        let mut key = self.key();
+        let changed = key.current.expose() != newer.expose();
+        key.current = newer;
+        changed
     }
 
     /// Sends a call and gives the body of its 2xx answer.
     pub(super) async fn send(&self, call: Call<'_>) -> Result<Bytes, MergeError> {
-        let result = self.attempt(&call).await;
+        let mut result = self.attempt(&call).await;
+        if matches!(&result, Err(error) if error.kind() == ErrorKind::Unauthorized) && self.key_changed().await {
+            result = self.attempt(&call).await;
+        }
         if let Err(error) = &result {
             telemetry::count_by(Metric::MergeError, error.label(), 1);
             if error.is_api_key_refused() {
@@ -139,7 +187,10 @@ impl MergeClient {
             .uri(url)
             .header(header::ACCEPT, HeaderValue::from_static("application/json"))
             .header(header::USER_AGENT, HeaderValue::from_static(concat!("tether/", env!("CARGO_PKG_VERSION"))))
-            .header(header::AUTHORIZATION, secret(&format!("Bearer {}", self.0.api_key.expose())).map_err(unusable)?);
+            .header(
+                header::AUTHORIZATION,
+                secret(&format!("Bearer {}", self.key().current.expose())).map_err(unusable)?,
+            );
         if let Some(token) = call.account_token {
             request = request.header("x-account-token", secret(token.expose()).map_err(unusable)?);
         }
@@ -157,7 +208,8 @@ impl MergeClient {
             detail: String,
         }
         let Detail { detail } = serde_json::from_slice(body).ok()?;
-        let mut secrets = vec![self.0.api_key.expose()];
+        let key = self.key().current.clone();
+        let mut secrets = vec![key.expose()];
         secrets.extend(call.account_token.map(AccountToken::expose));
         secrets.extend(call.secret);
         Some(redacted(&detail, &secrets))

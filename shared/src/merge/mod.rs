@@ -18,7 +18,7 @@ pub mod webhook;
 mod wire;
 
 pub use budget::RateBudget;
-pub use client::{InvalidBaseUrl, MergeClient};
+pub use client::{InvalidBaseUrl, KeySource, MergeClient};
 pub use error::{ErrorKind, MergeError, Retry};
 pub use linking::{AccountDetails, Exchanged, LinkTokenAnswer, LinkTokenRequest, ListedAccount, TestAccounts};
 pub use lists::CatalogueEntry;

@@ -11,6 +11,8 @@ use zeroize::Zeroizing;
 use super::SecretsError;
 use crate::config;
 use crate::domain::secret::{ApiKey, WebhookKey};
+use crate::merge::MergeClient;
+use crate::telemetry::chain;
 
 /// Merge's API key. Read it once, in the init phase.
 pub async fn api_key(sdk: &SdkConfig, merge: &config::Merge) -> Result<ApiKey, SecretsError> {
@@ -21,6 +23,21 @@ pub async fn api_key(sdk: &SdkConfig, merge: &config::Merge) -> Result<ApiKey, S
         return Err(SecretsError::Shape { variable: "MERGE_API_KEY_SECRET", expected: "an API key" });
     }
     Ok(ApiKey::new(key))
+}
+
+/// The client of Merge with the API key from the secret store, which it asks again when Merge refuses the key: so a new
+/// key needs no deployment. Make it once, in the init phase.
+pub async fn merge_client(sdk: &SdkConfig, merge: &config::Merge) -> Result<MergeClient, SecretsError> {
+    let key = api_key(sdk, merge).await?;
+    let client = MergeClient::new(merge, key).map_err(SecretsError::Client)?;
+    let (sdk, merge) = (sdk.clone(), merge.clone());
+    Ok(client.with_key_source(Arc::new(move || {
+        let (sdk, merge) = (sdk.clone(), merge.clone());
+        Box::pin(async move {
+            let read = api_key(&sdk, &merge).await;
+            read.inspect_err(|error| tracing::warn!(cause = chain(error), "the API key cannot be read again")).ok()
+        })
+    })))
 }
 
 /// Merge's webhook keys, cached, and read again when a delivery fits none of them: a key may be newer than this process.
