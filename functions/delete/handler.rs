@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 use lambda_http::Request;
 use shared::{
+    ambient,
     api::{access, accounts::AccountView},
     config,
     domain::{
@@ -21,7 +22,6 @@ use shared::{
         events::{Event, EventKind},
     },
 };
-use uuid::Uuid;
 
 /// What the function works with.
 pub struct Deletes {
@@ -43,7 +43,7 @@ pub async fn handle(deletes: &Deletes, request: Request) -> Result<Answer, Probl
     }
 
     // 2. Mark it, and its slot.
-    let now = Timestamp::now();
+    let now = ambient::now();
     let mut marked = false;
     let account = deletes.store.change_account(organization, id, |account| {
         marked = account.status != AccountStatus::Deleting;
@@ -53,12 +53,12 @@ pub async fn handle(deletes: &Deletes, request: Request) -> Result<Answer, Probl
     deletes.store.mark_slot_disconnecting(organization, account.category, id).await?;
     if marked {
         let event = Event::new(now, EventKind::DeleteRequested, &caller.subject);
-        deletes.store.add_event(id, &event, Uuid::new_v4(), deletes.retention.history).await?;
+        deletes.store.add_event(id, &event, ambient::uuid(), deletes.retention.history).await?;
     }
 
     // 3. Queue the work.
     let of = AccountRef { organization: organization.clone(), account: id };
-    let work = Work::Delete { of, sweep: 1, request: Uuid::new_v4() };
+    let work = Work::Delete { of, sweep: 1, request: ambient::uuid() };
     deletes.queue.send(&Message::new(account.merge_id.clone(), work)).await?;
 
     // 4. Reply.

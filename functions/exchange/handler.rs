@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use lambda_http::Request;
 use sha2::{Digest, Sha256};
 use shared::{
+    ambient,
     api::{accounts::AccountView, links},
     config,
     domain::{
@@ -32,7 +33,6 @@ use shared::{
     telemetry::{self, Metric},
 };
 use tokio::time::{Instant, sleep};
-use uuid::Uuid;
 
 /// What the function works with.
 pub struct Exchanges {
@@ -59,7 +59,7 @@ pub async fn handle(exchanges: &Exchanges, request: Request) -> Result<Answer, P
     let public_token = PublicToken::parse(&asked.public_token)
         .ok_or_else(|| Problem::invalid("public_token has a character or a length that no public token has."))?;
     let hash = hash_of(&public_token);
-    let now = Timestamp::now();
+    let now = ambient::now();
 
     // 2. A repeat goes on from what is written down; a first one asks Merge.
     let in_flight = match exchanges.linking.store.exchange(&hash, now).await? {
@@ -80,7 +80,7 @@ pub async fn handle(exchanges: &Exchanges, request: Request) -> Result<Answer, P
     };
 
     // 4. Reply: 201 for a new connection, 200 for one that stood.
-    let view = AccountView::of_account(&account, Timestamp::now());
+    let view = AccountView::of_account(&account, ambient::now());
     if fresh { http::created(&view) } else { http::ok(&view) }
 }
 
@@ -153,7 +153,7 @@ async fn second(exchanges: &Exchanges, caller: &Caller, category: Category, hash
     let until = Instant::now() + WAIT;
     let mut seen = false;
     while Instant::now() < until {
-        if let Some(in_flight) = exchanges.linking.store.exchange(hash, Timestamp::now()).await? {
+        if let Some(in_flight) = exchanges.linking.store.exchange(hash, ambient::now()).await? {
             let in_flight = ours(in_flight, caller, category)?;
             if matches!(in_flight.stage, Stage::Done(_)) {
                 return Ok(in_flight);
@@ -220,7 +220,7 @@ async fn admit(
 /// Queues a sync. Should this be lost, the poller finds the account all the same.
 async fn sync(exchanges: &Exchanges, account: &LinkedAccount) -> Result<(), Problem> {
     let of = AccountRef { organization: account.organization.clone(), account: account.id };
-    let request = Uuid::new_v4();
+    let request = ambient::uuid();
     let work = Work::Sync { of, mode: SyncMode::Changes, models: Vec::new(), ask_provider: false, request };
     exchanges.queue.send(&Message::new(account.merge_id.clone(), work)).await?;
     Ok(())

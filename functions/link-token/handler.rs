@@ -4,9 +4,9 @@
 //! The reservation is one conditional write, made before Merge is called: whatever happens to the dialog, the next
 //! attempt finds the same id, and Merge the same account.
 
-use jiff::Timestamp;
 use lambda_http::Request;
 use shared::{
+    ambient,
     api::{
         access,
         limiter::Limiter,
@@ -24,7 +24,6 @@ use shared::{
     telemetry,
 };
 use tokio::time::Instant;
-use uuid::Uuid;
 
 /// What the function works with.
 pub struct LinkTokens {
@@ -78,9 +77,9 @@ async fn reserve(
     caller: &Caller,
     wanted: &CreateLinkToken,
 ) -> Result<(Slot, &'static str), Problem> {
-    let now = Timestamp::now();
+    let now = ambient::now();
     let (category, strategy) = (wanted.category, tokens.linking.strategy);
-    let account = AccountId::new(Uuid::new_v4());
+    let account = AccountId::new(ambient::uuid());
     let fresh = Slot {
         organization: caller.organization.clone(),
         category,
@@ -100,7 +99,7 @@ async fn reserve(
         Reservation::Disconnecting => return Err(access::disconnecting()),
     };
     let event = Event::new(now, EventKind::LinkStarted, &caller.subject).with("attempt", attempt);
-    tokens.store.add_event(slot.account, &event, Uuid::new_v4(), tokens.retention.history).await?;
+    tokens.store.add_event(slot.account, &event, ambient::uuid(), tokens.retention.history).await?;
     Ok((slot, attempt))
 }
 

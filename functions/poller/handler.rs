@@ -4,7 +4,7 @@
 //! It decides nothing about an account: the worker skips what was just synced. Overlapping runs are harmless, a missed
 //! minute is caught up by the next run.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use shared::{
     store::{Store, StoreError, tick::DuePage},
     telemetry::{self, Metric},
 };
+use tokio::time::Instant;
 
 /// What EventBridge Scheduler sends.
 #[derive(Debug, Clone, Deserialize)]

@@ -1,6 +1,6 @@
 //! Wires the poller.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use functions::poller::{Poller, Tick, poll};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -10,6 +10,7 @@ use shared::{
     store::Store,
     telemetry,
 };
+use tokio::time::Instant;
 use tracing::Instrument;
 
 #[tokio::main(flavor = "current_thread")]

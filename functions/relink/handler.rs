@@ -2,9 +2,9 @@
 //! that the dialog repairs this account and makes no other. Nothing stored changes: an abandoned relink leaves the
 //! account as it worked.
 
-use jiff::Timestamp;
 use lambda_http::Request;
 use shared::{
+    ambient,
     api::{
         access,
         limiter::Limiter,
@@ -19,7 +19,6 @@ use shared::{
     },
 };
 use tokio::time::Instant;
-use uuid::Uuid;
 
 /// What the function works with.
 pub struct Relinks {
@@ -58,8 +57,8 @@ pub async fn handle(relinks: &Relinks, request: Request) -> Result<Answer, Probl
     let answer = relinks.merge.create_link_token(&ask).await?;
 
     // 3. Note it, and reply.
-    let event = Event::new(Timestamp::now(), EventKind::RelinkStarted, &caller.subject);
-    relinks.store.add_event(id, &event, Uuid::new_v4(), relinks.retention.history).await?;
+    let event = Event::new(ambient::now(), EventKind::RelinkStarted, &caller.subject);
+    relinks.store.add_event(id, &event, ambient::uuid(), relinks.retention.history).await?;
     let name = answer.integration_name.or(Some(account.integration.name));
     http::created(&LinkTokenCreated::new(&answer.link_token, name, answer.magic_link_url.as_ref(), id.uuid()))
 }

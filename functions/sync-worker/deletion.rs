@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use shared::{
+    ambient,
     domain::{
         account::{AccountStatus, LinkedAccount, Trouble, TroubleCode},
         ids::AccountId,
@@ -21,7 +22,6 @@ use shared::{
     },
     telemetry::{self, Metric},
 };
-use uuid::Uuid;
 
 use super::{Invocation, WorkError, Worker, state::add_event};
 
@@ -147,7 +147,7 @@ async fn sweep(worker: &Worker, account: &LinkedAccount, invocation: &Invocation
 /// Queues the next slice of a purge.
 async fn again(worker: &Worker, of: &AccountRef, account: &LinkedAccount) -> Result<(), WorkError> {
     let sweep = 1 + u8::from(account.deletion.swept_at.is_some());
-    let work = Work::Delete { of: of.clone(), sweep, request: Uuid::new_v4() };
+    let work = Work::Delete { of: of.clone(), sweep, request: ambient::uuid() };
     worker.queue.send(&Message::new(account.merge_id.clone(), work)).await?;
     Ok(())
 }

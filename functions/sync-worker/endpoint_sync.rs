@@ -1,7 +1,7 @@
 //! One endpoint's windows: claim, page, write, commit, until nothing is readable or the time is up. The next page is
 //! requested while this one is written.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -313,7 +313,8 @@ impl EndpointSync<'_> {
         checkpoint: &Checkpoint,
         page: &RecordsPage,
     ) -> Result<Result<(Counts, Vec<Change>), String>, WorkError> {
-        let mut newest: HashMap<String, Incoming<'_>> = HashMap::new();
+        // In order: what a run does depends on nothing but its input.
+        let mut newest: BTreeMap<String, Incoming<'_>> = BTreeMap::new();
         for bytes in page.records() {
             let incoming = match record::read(bytes, self.endpoint, None) {
                 Ok(incoming) => incoming,

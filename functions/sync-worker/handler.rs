@@ -16,14 +16,14 @@ use std::{
     collections::HashMap,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::FutureExt;
 use jiff::Timestamp;
 use shared::{
-    config,
+    ambient, config,
     domain::{
         ids::AccountId,
         message::{Message, Work},
@@ -35,6 +35,8 @@ use shared::{
     store::Store,
     telemetry::{self, Metric},
 };
+
+use tokio::time::Instant;
 
 pub use bus::Bus;
 pub use outcome::WorkError;
@@ -86,7 +88,7 @@ impl Worker {
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        ambient::now()
     }
 
     /// What is left of Merge's allowance for an account, shared by everything this process does for it.

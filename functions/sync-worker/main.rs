@@ -1,9 +1,6 @@
 //! Wires the sync worker: clients once per process, one batch per invocation.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use aws_lambda_events::event::sqs::SqsEvent;
 use functions::sync_worker::{Bus, Invocation, Settings, Worker, handle};
@@ -17,6 +14,7 @@ use shared::{
     store::Store,
     telemetry,
 };
+use tokio::time::Instant;
 use tracing::Instrument;
 
 /// Left of an invocation's time for the page under way when no more work is taken up.

@@ -5,6 +5,7 @@ use std::{collections::HashMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use shared::{
+    ambient,
     domain::{
         account::{AccountStatus, LinkedAccount, SyncFacts, Trouble, TroubleCode},
         health::{self, HealthState},
@@ -20,7 +21,6 @@ use shared::{
     },
     telemetry::{self, Metric},
 };
-use uuid::Uuid;
 
 use super::{
     WorkError, Worker,
@@ -252,6 +252,6 @@ async fn announce(
 /// Adds an event to an account's timeline.
 pub async fn add_event(worker: &Worker, account: &LinkedAccount, event: &Event) -> Result<(), WorkError> {
     let retention = worker.settings.retention.history;
-    worker.store.add_event(account.id, event, Uuid::new_v4(), retention).await?;
+    worker.store.add_event(account.id, event, ambient::uuid(), retention).await?;
     Ok(())
 }

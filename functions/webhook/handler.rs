@@ -6,7 +6,6 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
 use lambda_http::{Request, http::Method};
 use shared::domain::message::{DeduplicationId, Message, Work};
 use shared::http::{Answer, Problem, Status, empty, raw_body};
@@ -138,7 +137,7 @@ impl Webhook {
             Hint::Synced { models } => Work::Synced { models },
             Hint::RecordsChanged => {
                 // However many records changed, one look per account and minute is enough.
-                let minute = Timestamp::now().as_second().div_euclid(60);
+                let minute = shared::ambient::now().as_second().div_euclid(60);
                 id = DeduplicationId::record_events(&merge_id, minute);
                 Work::RecordsChanged {}
             }

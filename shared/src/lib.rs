@@ -5,6 +5,7 @@
 //! `domain` does no I/O and imports nothing of ours. `merge`, `store` and `queue` never import each other; `linking`,
 //! above them, holds what two functions do with all three.
 
+pub mod ambient;
 pub mod api;
 pub mod config;
 pub mod domain;

@@ -11,9 +11,9 @@ mod webhook;
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use uuid::Uuid;
 
 use crate::{
+    ambient,
     domain::{
         account::{Integration, LinkedAccount},
         category::Category,
@@ -138,7 +138,7 @@ impl Linking {
 
     /// Adds to the account's timeline. What happened has happened: a failure is logged and passed over.
     pub async fn record(&self, account: &LinkedAccount, event: Event) {
-        if let Err(error) = self.store.add_event(account.id, &event, Uuid::new_v4(), self.history).await {
+        if let Err(error) = self.store.add_event(account.id, &event, ambient::uuid(), self.history).await {
             tracing::warn!(error = crate::telemetry::chain(&error), "an event is missing from a timeline");
         }
     }

@@ -7,13 +7,13 @@
 
 use std::fmt::Write as _;
 use std::sync::OnceLock;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 use tracing::Span;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
+use crate::ambient;
 use crate::config::Logging;
 use crate::domain::ids::OrganizationId;
 
@@ -140,8 +140,8 @@ pub fn count_by(metric: Metric, dimension: &str, value: u64) {
 }
 
 fn emit(metric: Metric, value: u64, dimension: Option<&str>) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_millis() as u64);
-    println!("{}", emf(function_name(), metric, value, dimension, now));
+    let now = ambient::now().as_millisecond().max(0).unsigned_abs();
+    ambient::print(&emf(function_name(), metric, value, dimension, now));
 }
 
 fn function_name() -> &'static str {

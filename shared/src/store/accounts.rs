@@ -4,7 +4,6 @@
 //! takes the organization: the row of another organization's account cannot even be named.
 
 use futures::future::try_join_all;
-use uuid::Uuid;
 
 use super::{
     Store, StoreError,
@@ -95,7 +94,7 @@ impl Store {
         account.version = read + 1;
         let mut item = to_item(account)?;
         // Two writers may have the same idea: the mark tells whose write it was when an answer is lost.
-        item.insert("writer".to_owned(), s(Uuid::new_v4().to_string()));
+        item.insert("writer".to_owned(), s(crate::ambient::uuid().to_string()));
         let condition = Condition::new("#version = :read").value(":read", n(read));
         match self.put_row("save_account", item.clone(), Some(condition)).await? {
             Put::Written(_) => Ok(Saved::Written),

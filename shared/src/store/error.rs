@@ -116,6 +116,5 @@ where
 }
 
 fn jitter(most: Duration) -> Duration {
-    // A fresh random UUID is as good a die as any other, and needs no further crate.
-    most.mul_f64((uuid::Uuid::new_v4().as_u128() as u32) as f64 / f64::from(u32::MAX))
+    most.mul_f64(crate::ambient::fraction())
 }

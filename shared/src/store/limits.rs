@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::{SignedDuration, Timestamp};
-use uuid::Uuid;
 
 use super::{
     Fault, Store, StoreError,
@@ -81,7 +80,7 @@ impl Store {
         let mut item = key_of(&key);
         item.insert("at".to_owned(), s(&at));
         // Tells whose write it was when an answer is lost.
-        item.insert("writer".to_owned(), s(Uuid::new_v4().to_string()));
+        item.insert("writer".to_owned(), s(crate::ambient::uuid().to_string()));
         let item = expiring(item, now.saturating_add(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MAX));
         let before = now.saturating_sub(every).unwrap_or(Timestamp::MIN);
         let condition =
