@@ -38,12 +38,14 @@ async function assemble(config) {
   const signIn = embedded ? null : createSession(config, place);
   const session = signIn ?? createHostSession(config);
   const api = createApi(config.api_base, session);
+  const catalogue = createCatalogueFlow({ api, store, config });
   const accounts = createAccountsFlow({
     config,
     api,
     store,
     language,
     focus,
+    listed: catalogue.illustrate,
     disconnected: ({ id, category }) => tellHost(config, { type: "tether:disconnected", id, category }),
   });
   const link = createLinkFlow({
@@ -58,7 +60,6 @@ async function assemble(config) {
       tellHost(config, { type: "tether:connected", id, category });
     },
   });
-  const catalogue = createCatalogueFlow({ api, store, config });
 
   const actions = {
     ...accounts,

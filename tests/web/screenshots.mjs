@@ -1,10 +1,36 @@
 /**
- * Screenshots of the page's main states, light, dark and on a phone, into the directory given as argument; against the
- * stack of TETHER_READY_FILE. The README's pictures come from here.
+ * Screenshots of the page's states into the directory given as argument: light, dark and phone, against the stack of
+ * TETHER_READY_FILE. The README's pictures come from here.
  */
 import { mkdirSync } from "node:fs";
 import path from "node:path";
-import { chromium } from "playwright-core";
-import { signIn, stack } from "./browser/live.js";
 import { GALLERY } from "./browser/gallery.js";
-import { configure } from "./browser/live.js";
+import { configure, launch } from "./browser/live.js";
+
+const [directory] = process.argv.slice(2);
+if (!directory) {
+  console.error("usage: node screenshots.mjs DIRECTORY");
+  process.exit(1);
+}
+mkdirSync(directory, { recursive: true });
+
+const VIEWS = /** @type {const} */ ({
+  light: { colorScheme: "light", viewport: { width: 1200, height: 800 } },
+  dark: { colorScheme: "dark", viewport: { width: 1200, height: 800 } },
+  phone: { colorScheme: "light", viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 },
+});
+
+const browser = await launch();
+for (const [state, { config, reach }] of Object.entries(GALLERY)) {
+  for (const [view, options] of Object.entries(VIEWS)) {
+    const context = await browser.newContext({ ...options, locale: "en-US", timezoneId: "UTC", reducedMotion: "reduce" });
+    const page = await context.newPage();
+    await configure(page, config ?? {});
+    await reach(page);
+    const file = path.join(directory, `${state.replace(/\W+/g, "-")}-${view}.png`);
+    await page.screenshot({ path: file, fullPage: true });
+    console.log(file);
+    await context.close();
+  }
+}
+await browser.close();

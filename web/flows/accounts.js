@@ -17,6 +17,7 @@ const CLOCK_MS = 30_000;
  * @property {import("../store.js").Store} store
  * @property {import("../i18n.js").Language} language
  * @property {(elementId: string) => void} focus after the next render
+ * @property {(accounts: LinkedAccount[]) => void} listed after each reading of the list
  * @property {(account: LinkedAccount) => void} disconnected tells the host
  */
 
@@ -30,7 +31,7 @@ const isListed = (account) => account.status !== "INCOMPLETE" && account.status 
 const isMoving = (account) => account.health.state === "first_sync" || account.health.state === "connecting";
 
 /** @param {AccountsContext} context */
-export function createAccountsFlow({ config, api, store, language, focus, disconnected }) {
+export function createAccountsFlow({ config, api, store, language, focus, listed, disconnected }) {
   /** Accounts deleted here whose row an older answer may still carry. @type {Set<string>} */
   const removed = new Set();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -81,6 +82,7 @@ export function createAccountsFlow({ config, api, store, language, focus, discon
       if (mine !== reading) return;
       announceFinished(store.get().accounts ?? [], accounts);
       store.set({ accounts, listProblem: null, now: Date.now() });
+      listed(accounts);
       const watched = accounts.filter((a) => isMoving(a) || store.get().open[a.id]);
       await Promise.all(watched.map((a) => readProgress(a.id)));
     } catch (thrown) {

@@ -1,6 +1,6 @@
 /**
- * The catalogue: the systems that can be connected, per category, for the app centre. Read once per category and page
- * load; a failure is kept beside it and tried again when its tab is opened again.
+ * The catalogue: the systems that can be connected, per category. The app centre offers them, and connected ones take
+ * their logo from here. Read once per category and page load; a failure is kept and tried again when the tab is opened.
  */
 import { asProblem, explain } from "../problems.js";
 
@@ -13,10 +13,8 @@ export function createCatalogueFlow({ api, store, config }) {
 
   /** @param {string} category */
   async function load(category) {
-    const known = store.get().catalogues[category];
-    if (loading.has(category) || (known && "entries" in known)) return;
+    if (loading.has(category)) return;
     loading.add(category);
-    store.put("catalogues", category, undefined);
     try {
       const { results, source } = await api.integrations(category);
       const entries = results.filter((entry) => entry.categories.includes(category));
@@ -30,11 +28,19 @@ export function createCatalogueFlow({ api, store, config }) {
   }
 
   return {
-    load,
+    /** Reads what connected systems look like, where it is not known yet. @param {LinkedAccount[]} accounts */
+    illustrate(accounts) {
+      for (const { category, integration } of accounts) {
+        if (!integration?.image && !(category in store.get().catalogues)) void load(category);
+      }
+    },
     /** @param {string} category */
     async openTab(category) {
       if (!config.categories.includes(category)) return;
+      const known = store.get().catalogues[category];
       store.set({ tab: category });
+      if (known && "entries" in known) return;
+      store.put("catalogues", category, undefined);
       await load(category);
     },
     /** @param {string} text */

@@ -5,7 +5,7 @@
 import { h } from "../vendor/preact.js";
 import { summarize } from "../progress.js";
 import { icon } from "./icons.js";
-import { accountName, button, logo, notice } from "./parts.js";
+import { accountName, appearance, button, logo, notice } from "./parts.js";
 import { historyView } from "./history.js";
 
 /** @typedef {import("./parts.js").Page} Page */
@@ -47,7 +47,7 @@ export function accountView(page, account) {
       h(
         "div",
         { class: "account-head" },
-        logo({ name, image: account.integration?.image ?? null, color: account.integration?.color }),
+        logo({ name: account.integration?.name ?? name, ...appearance(page, account) }),
         h("div", { class: "account-title" }, title(page, account, name), h("p", { class: "muted" }, subtitle(page, account))),
         stateBadge(page, health),
       ),

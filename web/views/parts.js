@@ -20,6 +20,19 @@ export const accountName = (page, account) =>
   account.display_name ?? account.integration?.name ?? page.language.category(account.category);
 
 /**
+ * How a connected system looks: its own facts, else the catalogue's.
+ * @param {Page} page @param {LinkedAccount} account
+ */
+export function appearance({ state }, { category, integration }) {
+  const catalogue = state.catalogues[category];
+  const entry = catalogue && "entries" in catalogue ? catalogue.entries.find((e) => e.slug === integration?.slug) : null;
+  return {
+    image: integration?.image ?? entry?.square_image ?? entry?.image ?? null,
+    color: integration?.color ?? entry?.color ?? null,
+  };
+}
+
+/**
  * A system's logo, or the first letter of its name on its colour while there is none.
  * @param {{name: string | null, image: string | null, color?: string | null}} system
  */

@@ -3,7 +3,7 @@
  * forbidden words walk it, and so does the script that takes the screenshots.
  */
 import { account, everyHealth, everyKind, scriptProblem, scriptReads } from "./states.js";
-import { signIn, stack } from "./harness.js";
+import { signIn, stack } from "./live.js";
 
 /** @typedef {import("playwright-core").Page} BrowserPage */
 
