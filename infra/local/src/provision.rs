@@ -8,7 +8,8 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::error::DisplayErrorContext;
-use aws_sdk_dynamodb::types::{TableStatus, TimeToLiveSpecification, TimeToLiveStatus};
+use aws_sdk_dynamodb::operation::create_table::CreateTableError;
+use aws_sdk_dynamodb::types::{IndexStatus, TableDescription, TableStatus, TimeToLiveSpecification, TimeToLiveStatus};
 use aws_sdk_sqs::types::QueueAttributeName;
 
 mod table;
@@ -78,10 +79,14 @@ async fn provision_table(client: &aws_sdk_dynamodb::Client, table: &Table) -> Re
         name: name.clone(),
         reason,
     })?;
-    if let Err(error) = create.send().await
-        && !error.as_service_error().is_some_and(|error| error.is_resource_in_use_exception())
-    {
-        return Err(failed("table", name)(error));
+    let created = create.send().await;
+    let known = created
+        .as_ref()
+        .is_err_and(|error| error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception));
+    if known {
+        add_missing_indexes(client, table).await?;
+    } else {
+        created.map_err(failed("table", name))?;
     }
     await_table(client, name).await?;
     let Some(attribute) = &table.ttl_attribute else {
@@ -107,14 +112,38 @@ async fn provision_table(client: &aws_sdk_dynamodb::Client, table: &Table) -> Re
     Ok(())
 }
 
-/// Waits until the table can be written.
-async fn await_table(client: &aws_sdk_dynamodb::Client, name: &str) -> Result<(), ProvisionError> {
+/// Adds the indexes that a table of an earlier template lacks.
+async fn add_missing_indexes(client: &aws_sdk_dynamodb::Client, table: &Table) -> Result<(), ProvisionError> {
+    let name = &table.name;
+    let description = await_table(client, name).await?;
+    let existing: Vec<String> = description
+        .global_secondary_indexes()
+        .iter()
+        .filter_map(|index| index.index_name().map(str::to_owned))
+        .collect();
+    let additions = table::add_indexes(client, table, &existing).map_err(|reason| ProvisionError {
+        kind: "table",
+        name: name.clone(),
+        reason,
+    })?;
+    for addition in additions {
+        addition.send().await.map_err(failed("table", name))?;
+        await_table(client, name).await?;
+    }
+    Ok(())
+}
+
+/// Waits until the table and its indexes can be used; answers with its description.
+async fn await_table(client: &aws_sdk_dynamodb::Client, name: &str) -> Result<TableDescription, ProvisionError> {
     let deadline = tokio::time::Instant::now() + TABLE_PATIENCE;
     loop {
-        let description = client.describe_table().table_name(name).send().await.map_err(failed("table", name))?;
-        let status = description.table.and_then(|table| table.table_status);
-        if status == Some(TableStatus::Active) {
-            return Ok(());
+        let answer = client.describe_table().table_name(name).send().await.map_err(failed("table", name))?;
+        let description = answer.table.unwrap_or_else(|| TableDescription::builder().build());
+        let status = description.table_status.clone();
+        let indexes = description.global_secondary_indexes();
+        let indexed = indexes.iter().all(|index| index.index_status() == Some(&IndexStatus::Active));
+        if status == Some(TableStatus::Active) && indexed {
+            return Ok(description);
         }
         if tokio::time::Instant::now() >= deadline {
             return Err(ProvisionError {

@@ -67,18 +67,18 @@ impl DynamoDb {
         })
     }
 
-    /// Deletes expired items, now and then, until the task is aborted.
+    /// Deletes expired items, now and every half minute, until the task is aborted.
     pub fn sweep_periodically(&self) -> JoinHandle<()> {
         let database = Arc::new(self.database.clone());
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(SWEEP_EVERY).await;
                 let database = Arc::clone(&database);
                 match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
                     Ok(Ok(_)) => {}
                     Ok(Err(error)) => tracing::error!(%error, "the TTL sweep failed"),
                     Err(error) => tracing::error!(%error, "the TTL sweep panicked"),
                 }
+                tokio::time::sleep(SWEEP_EVERY).await;
             }
         })
     }

@@ -48,9 +48,6 @@ impl Services {
         let data_dir = options.data_dir.as_deref();
         let (region, account_id) = (options.region.as_str(), options.account_id.as_str());
         let data = |source| AwsError::Data { directory: options.data_dir.clone().unwrap_or_default(), source };
-        if let Some(directory) = data_dir {
-            std::fs::create_dir_all(directory).map_err(data)?;
-        }
         let home = Home {
             endpoint: format!("http://{address}"),
             region: region.to_owned(),

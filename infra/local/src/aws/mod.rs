@@ -15,8 +15,9 @@ pub mod sqs;
 mod trace;
 
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub enum AwsError {
     Listen { address: SocketAddr, source: std::io::Error },
     #[error("AWS services: the data directory {} cannot be used: {source}", directory.display())]
     Data { directory: PathBuf, source: std::io::Error },
+    #[error("AWS services: the data directory {} is in use by another stack", directory.display())]
+    InUse { directory: PathBuf },
     #[error("AWS services: the database cannot be opened: {0}")]
     Database(String),
 }
@@ -60,6 +63,8 @@ pub enum AwsError {
 /// The running AWS services.
 pub struct Aws {
     address: SocketAddr,
+    /// Locked for as long as the services run: two stacks on one directory would ruin it.
+    _lock: Option<File>,
     services: Arc<Services>,
     closing: watch::Sender<bool>,
     server: JoinHandle<()>,
@@ -80,6 +85,10 @@ impl Aws {
         };
         let (listener, address) =
             listening.await.map_err(|source| AwsError::Listen { address: options.listen, source })?;
+        let lock = match &options.data_dir {
+            None => None,
+            Some(directory) => Some(lock(directory)?),
+        };
         let (closing, closed) = watch::channel(false);
         let services = Services::open(&options, address, closed.clone()).await?;
         let services = Arc::new(services);
@@ -95,7 +104,7 @@ impl Aws {
                 tracing::error!(%error, "the AWS services ended");
             }
         });
-        Ok(Self { address, services, closing, server, sweeper })
+        Ok(Self { address, _lock: lock, services, closing, server, sweeper })
     }
 
     /// Where the services answer.
@@ -126,6 +135,18 @@ impl Aws {
         if tokio::time::timeout(STOP_GRACE, &mut self.server).await.is_err() {
             self.server.abort();
         }
+    }
+}
+
+/// Creates the data directory, if need be, and locks it for this process.
+fn lock(directory: &Path) -> Result<File, AwsError> {
+    let data = |source| AwsError::Data { directory: directory.to_owned(), source };
+    std::fs::create_dir_all(directory).map_err(data)?;
+    let lock = files::empty(&directory.join("lock")).map_err(data)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(AwsError::InUse { directory: directory.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(data(source)),
     }
 }
 

@@ -1,11 +1,13 @@
-//! A table's definition: the `CreateTable` request of the SDK from its JSON, whose types the SDK
-//! cannot deserialize.
+//! A table's definition: the SDK's `CreateTable` and `UpdateTable` requests from its JSON, which the SDK's own types
+//! cannot be read from.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
+use aws_sdk_dynamodb::operation::update_table::builders::UpdateTableFluentBuilder;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, LocalSecondaryIndex, Projection,
-    ProjectionType, ProvisionedThroughput, ScalarAttributeType, StreamSpecification, StreamViewType,
+    AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction, GlobalSecondaryIndex,
+    GlobalSecondaryIndexUpdate, KeySchemaElement, KeyType, LocalSecondaryIndex, Projection, ProjectionType,
+    ProvisionedThroughput, ScalarAttributeType, StreamSpecification, StreamViewType,
 };
 use serde::Deserialize;
 
@@ -84,17 +86,10 @@ fn build(
     let mut create = client
         .create_table()
         .table_name(name)
+        .set_attribute_definitions(Some(attributes(&definition.attribute_definitions)?))
         .set_key_schema(Some(keys(&definition.key_schema)?))
         .set_billing_mode(definition.billing_mode.as_deref().map(BillingMode::from))
         .set_provisioned_throughput(throughput(definition.provisioned_throughput)?);
-    for attribute in definition.attribute_definitions {
-        create = create.attribute_definitions(
-            AttributeDefinition::builder()
-                .attribute_name(attribute.attribute_name)
-                .attribute_type(ScalarAttributeType::from(attribute.attribute_type.as_str()))
-                .build()?,
-        );
-    }
     for index in definition.global_secondary_indexes {
         create = create.global_secondary_indexes(
             GlobalSecondaryIndex::builder()
@@ -123,6 +118,47 @@ fn build(
         );
     }
     Ok(create)
+}
+
+/// The requests that add the indexes of `table` that are not among `existing`, one index each as AWS asks.
+pub fn add_indexes(
+    client: &Client,
+    table: &Table,
+    existing: &[String],
+) -> Result<Vec<UpdateTableFluentBuilder>, String> {
+    let definition: Definition = serde_json::from_value(table.create.clone()).map_err(|error| error.to_string())?;
+    let attributes = attributes(&definition.attribute_definitions).map_err(|error| error.to_string())?;
+    let missing = definition.global_secondary_indexes.into_iter();
+    missing
+        .filter(|index| !existing.contains(&index.index_name))
+        .map(|index| {
+            let action = CreateGlobalSecondaryIndexAction::builder()
+                .index_name(index.index_name)
+                .set_key_schema(Some(keys(&index.key_schema)?))
+                .projection(projection(index.projection))
+                .set_provisioned_throughput(throughput(index.provisioned_throughput)?)
+                .build()?;
+            let update = GlobalSecondaryIndexUpdate::builder().create(action).build();
+            Ok(client
+                .update_table()
+                .table_name(&table.name)
+                .set_attribute_definitions(Some(attributes.clone()))
+                .global_secondary_index_updates(update))
+        })
+        .collect::<Result<_, aws_sdk_dynamodb::error::BuildError>>()
+        .map_err(|error| error.to_string())
+}
+
+fn attributes(attributes: &[Attribute]) -> Result<Vec<AttributeDefinition>, aws_sdk_dynamodb::error::BuildError> {
+    attributes
+        .iter()
+        .map(|attribute| {
+            AttributeDefinition::builder()
+                .attribute_name(&attribute.attribute_name)
+                .attribute_type(ScalarAttributeType::from(attribute.attribute_type.as_str()))
+                .build()
+        })
+        .collect()
 }
 
 fn keys(keys: &[Key]) -> Result<Vec<KeySchemaElement>, aws_sdk_dynamodb::error::BuildError> {

@@ -157,3 +157,32 @@ async fn a_restart_keeps_the_rows() {
     assert_eq!(kept.item, Some(item("ORG#acme", "ACCOUNT#1")));
     aws.stop().await;
 }
+
+#[tokio::test]
+async fn what_has_expired_is_deleted() {
+    let scratch = Scratch::new();
+    let aws = start(Some(&scratch.0)).await;
+    let db = client(&aws).await;
+    let ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3_600);
+    let ago = ago.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    for (sk, ttl) in [("OLD", ago), ("NEW", ago + 7_200)] {
+        let put = db.put_item().table_name(ACCOUNTS).set_item(Some(item("ACCOUNT#1", sk)));
+        put.item("ttl", AttributeValue::N(ttl.to_string())).send().await.unwrap();
+    }
+    aws.stop().await;
+
+    // Every start begins with a sweep.
+    let aws = start(Some(&scratch.0)).await;
+    let db = client(&aws).await;
+    let count = async || {
+        let query = db.query().table_name(ACCOUNTS).key_condition_expression("pk = :pk");
+        let answer = query.expression_attribute_values(":pk", AttributeValue::S("ACCOUNT#1".into())).send().await;
+        let keys = answer.unwrap().items.unwrap_or_default();
+        keys.iter().map(|item| item["sk"].as_s().unwrap().clone()).collect::<Vec<_>>()
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while count().await != ["NEW"] {
+        assert!(std::time::Instant::now() < deadline, "{:?}", count().await);
+    }
+    aws.stop().await;
+}

@@ -63,6 +63,12 @@ async fn a_taken_port_and_an_unusable_directory_are_one_sentence_each() {
     aws.stop().await;
 
     let scratch = Scratch::new();
+    let running = start(Some(&scratch.0)).await;
+    let taken = AwsOptions { data_dir: Some(scratch.0.clone()), listen: ([127, 0, 0, 1], 0).into(), ..options.clone() };
+    let error = Aws::start(taken).await.err().unwrap().to_string();
+    assert!(error.ends_with(" is in use by another stack"), "{error}");
+    running.stop().await;
+
     let file = scratch.0.join("file");
     std::fs::write(&file, "not a directory").unwrap();
     let options = AwsOptions { data_dir: Some(file.clone()), ..options };

@@ -1,6 +1,6 @@
 //! Provisioning creates what the template asks for, twice as once.
 
-use aws_sdk_dynamodb::types::TimeToLiveStatus;
+use aws_sdk_dynamodb::types::{AttributeValue, TimeToLiveStatus};
 use aws_sdk_sqs::types::QueueAttributeName;
 use local_stack::provision::provision;
 
@@ -44,6 +44,28 @@ async fn a_second_provisioning_keeps_data_and_updates_secrets_and_attributes() {
     assert_eq!(ttl.time_to_live_status, Some(TimeToLiveStatus::Enabled));
     let tables = db.list_tables().send().await.unwrap();
     assert_eq!(tables.table_names().len(), 2);
+    aws.stop().await;
+}
+
+#[tokio::test]
+async fn a_table_of_an_earlier_template_gets_the_indexes_that_it_lacks() {
+    let aws = start(None).await;
+    let whole = deployment(&aws.endpoint(), "key");
+    let mut earlier = whole.clone();
+    let create = earlier.tables[0].create.as_object_mut().unwrap();
+    create.remove("GlobalSecondaryIndexes").unwrap();
+    let attributes = create["AttributeDefinitions"].as_array_mut().unwrap();
+    attributes.retain(|attribute| ["pk", "sk"].contains(&attribute["AttributeName"].as_str().unwrap()));
+    provision(&earlier, &aws.endpoint()).await.unwrap();
+    let db = aws_sdk_dynamodb::Client::new(&sdk(&aws, "test").await);
+    let text = |value: &str| AttributeValue::S(value.to_owned());
+    let put = db.put_item().table_name(&whole.tables[0].name).item("pk", text("p")).item("sk", text("s"));
+    put.item("due", text("1m")).item("due_at", text("now")).send().await.unwrap();
+
+    provision(&whole, &aws.endpoint()).await.unwrap();
+    let query = db.query().table_name(&whole.tables[0].name).index_name("due");
+    let query = query.key_condition_expression("due = :due").expression_attribute_values(":due", text("1m"));
+    assert_eq!(query.send().await.unwrap().count(), 1);
     aws.stop().await;
 }
 

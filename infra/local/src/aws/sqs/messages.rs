@@ -122,6 +122,7 @@ impl Registry {
             match self.queues.get_mut(&target) {
                 Some(grave) => {
                     let message = grave.bury(message, &source_arn, now);
+                    self.buried = true;
                     self.record(Entry::Message { queue: target.clone(), message })?;
                     self.record(Entry::Gone { queue: source.to_owned(), sequences: vec![sequence] })?;
                 }

@@ -78,10 +78,11 @@ impl Sqs {
             let next = {
                 let mut registry = self.lock();
                 let now = now();
-                if let Some(answer) = registry.receive(input, now)? {
-                    drop(registry);
-                    // What went to a dead-letter queue or was left over concerns other receivers.
+                let answer = registry.receive(input, now)?;
+                if registry.take_buried() {
                     self.changed.notify_waiters();
+                }
+                if let Some(answer) = answer {
                     return Ok(answer);
                 }
                 registry.next_change(input, now)?.map(|at| Instant::now() + Duration::from_millis(at - now))

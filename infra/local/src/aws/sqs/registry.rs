@@ -38,6 +38,8 @@ pub struct Registry {
     journal: Option<Journal>,
     /// Makes message ids.
     pub(super) ids: Box<dyn FnMut() -> String + Send>,
+    /// A message came to a dead-letter queue since it was last asked.
+    pub(super) buried: bool,
 }
 
 impl Registry {
@@ -51,7 +53,7 @@ impl Registry {
             Some((journal, queues)) => (Some(journal), queues),
             None => (None, BTreeMap::new()),
         };
-        Self { home, queues, journal, ids }
+        Self { home, queues, journal, ids, buried: false }
     }
 
     /// Runs an action other than `ReceiveMessage`.
@@ -78,6 +80,11 @@ impl Registry {
         };
         self.shorten_journal()?;
         Ok(answer)
+    }
+
+    /// Whether a message came to a dead-letter queue since this was last asked.
+    pub fn take_buried(&mut self) -> bool {
+        std::mem::take(&mut self.buried)
     }
 
     /// Writes an entry to the journal.
