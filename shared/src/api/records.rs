@@ -29,7 +29,7 @@ pub struct RecordView {
     pub modified_at: Option<String>,
     pub deleted: bool,
     /// The record; null when `too_large`.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>, required = true)]
     pub data: Option<Box<RawValue>>,
     /// The record alone is larger than an answer may be.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -59,7 +59,7 @@ pub struct ChangeView {
     pub action: Action,
     pub at: Timestamp,
     /// The record as it is now; null if it is deleted, or larger than an answer may be.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>, required = true)]
     pub data: Option<Box<RawValue>>,
     /// The record alone is larger than an answer may be.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

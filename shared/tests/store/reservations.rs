@@ -73,7 +73,7 @@ async fn only_a_pending_reservation_is_given_up() {
     let tables = Tables::new().await;
     let pending = slot("acme", Category::Hris, MANY);
     tables.store.reserve(pending.clone(), MANY).await.unwrap();
-    assert_eq!(tables.store.pending(&pending.organization).await.unwrap(), [pending.clone()]);
+    assert_eq!(tables.store.pending(&pending.organization).await.unwrap(), std::slice::from_ref(&pending));
     tables.store.free_reservation(&slot("acme", Category::Hris, MANY)).await.unwrap();
     assert_eq!(tables.rows().await.len(), 1, "another account's reservation stays");
     tables.store.free_reservation(&pending).await.unwrap();
