@@ -15,8 +15,8 @@ pub fn content_security_policy(page: &Page) -> String {
     [
         "default-src 'none'".to_owned(),
         format!("script-src 'self' {script}"),
-        format!("connect-src 'self' {}", connect.join(" ")),
-        format!("frame-src {script} {api}"),
+        format!("connect-src 'self' {}", listed(connect)),
+        format!("frame-src {}", listed(vec![script, api.to_owned()])),
         format!("img-src 'self' data: {}", images.join(" ")),
         "style-src 'self'".to_owned(),
         "font-src 'self'".to_owned(),
@@ -25,6 +25,13 @@ pub fn content_security_policy(page: &Page) -> String {
         format!("frame-ancestors {ancestors}"),
     ]
     .join("; ")
+}
+
+/// Each source once, in the order given: in the local stack several are one.
+fn listed(mut sources: Vec<String>) -> String {
+    let mut seen = std::collections::HashSet::new();
+    sources.retain(|source| seen.insert(source.clone()));
+    sources.join(" ")
 }
 
 /// Cognito's token endpoint is on another host than its issuer, named by a domain that the issuer does not tell.

@@ -108,6 +108,14 @@ fn the_policy_follows_the_configuration() {
     assert!(policy.contains("img-src 'self' data: https://logos.example https://brand.example;"), "{policy}");
     assert!(policy.ends_with("frame-ancestors https://app.example https://admin.example"), "{policy}");
     assert!(security::headers(&page).iter().all(|(name, _)| *name != "x-frame-options"));
+    let local = "http://127.0.0.1:9002";
+    let page = self::page(&[
+        ("LINK_SCRIPT_URL", "http://127.0.0.1:9002/initialize.js"),
+        ("LINK_API_HOST", local),
+        ("OIDC_ISSUER", local),
+    ]);
+    let policy = security::content_security_policy(&page);
+    assert!(policy.contains(&format!("connect-src 'self' {local}; frame-src {local};")), "{policy}");
 }
 
 #[tokio::test]

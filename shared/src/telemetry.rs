@@ -22,7 +22,8 @@ use crate::domain::ids::OrganizationId;
 /// A second call in the same process does nothing, which lets several handlers share one in tests.
 pub fn init(logging: &Logging) {
     let level = LevelFilter::from_level(logging.level);
-    let ours = ["shared", "functions", "webhook", "page", "sync_worker", "poller"];
+    // The two libraries, whose handlers do nearly all the work, and the binaries' own mains.
+    let ours = ["shared", "functions", "link_token", "exchange", "webhook", "integrations", "sync_worker", "poller"];
     let targets =
         Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets(ours.map(|target| (target, level)));
     let lines = tracing_subscriber::fmt::layer()
