@@ -22,6 +22,7 @@ use shared::{
 use super::{
     Invocation, WorkError, Worker, deletion,
     endpoint_sync::{End, EndpointSync, Report},
+    signals,
     state::{self, Findings},
 };
 
@@ -130,11 +131,7 @@ async fn run(asked: Run<'_>, account: LinkedAccount, pages_before: u64) -> Resul
     let token = worker.linking.token_of(&account).await?;
     let rows = match statuses(&asked, &account, &token, &mut findings).await? {
         Ok(rows) => rows,
-        Err(error) => {
-            state::hold_back(worker, &account, &error, &mut findings).await?;
-            state::save(worker, asked.of, None, &[], findings).await?;
-            return Ok(());
-        }
+        Err(error) => return put_off(worker, &account, &error).await,
     };
 
     // 2. Fetch what is readable, models side by side within the account's allowance.
@@ -160,6 +157,20 @@ async fn run(asked: Run<'_>, account: LinkedAccount, pages_before: u64) -> Resul
     if let (true, Some(saved)) = (out_of_time, saved) {
         go_on_later(&asked, &saved, pages_before, &after).await?;
     }
+    Ok(())
+}
+
+/// Merge does not serve us now: a wake takes the account up again. A refused token may also mean that the account is
+/// gone; then nothing calls for it any more.
+pub async fn put_off(worker: &Worker, account: &LinkedAccount, error: &MergeError) -> Result<(), WorkError> {
+    let refused = error.kind() == ErrorKind::Unauthorized;
+    if refused && matches!(worker.merge.linked_account(&account.merge_id).await, Ok(None)) {
+        return signals::gone(worker, account).await;
+    }
+    let mut findings = Findings::default();
+    state::hold_back(worker, account, error, &mut findings).await?;
+    let of = AccountRef { organization: account.organization.clone(), account: account.id };
+    state::save(worker, &of, None, &[], findings).await?;
     Ok(())
 }
 

@@ -47,14 +47,26 @@ pub async fn hint(worker: &Worker, merge_id: &MergeLinkedAccountId, invocation: 
 /// `LinkedAccount.deleted`: Merge's list decides whether it is so. Records stay for a while; only time purges them.
 pub async fn deleted(worker: &Worker, merge_id: &MergeLinkedAccountId) -> Result<(), WorkError> {
     let Some(account) = known(worker, merge_id).await? else { return Ok(()) };
-    if !account.status.connected() || worker.merge.linked_account(merge_id).await?.is_some() {
+    if !account.status.connected() {
         return Ok(());
     }
+    match worker.merge.linked_account(merge_id).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => gone(worker, &account).await,
+        // A later poll finds out.
+        Err(error) => account_sync::put_off(worker, &account, &error).await,
+    }
+}
+
+/// Merge's list does not have the account any more: it is shown as disconnected and called no more.
+pub async fn gone(worker: &Worker, account: &LinkedAccount) -> Result<(), WorkError> {
     let now = worker.now();
-    let gone = worker
+    let mut left = false;
+    let account = worker
         .store
         .change_account(&account.organization, account.id, |account| {
-            if !account.status.connected() {
+            left = account.status.connected();
+            if !left {
                 return Change::Keep;
             }
             set_status(account, AccountStatus::Deleted, now);
@@ -64,7 +76,7 @@ pub async fn deleted(worker: &Worker, merge_id: &MergeLinkedAccountId) -> Result
             Change::Write
         })
         .await?;
-    if let Some(account) = gone {
+    if let Some(account) = account.filter(|_| left) {
         // The category is free for the next account at once.
         worker.store.free_slot(&account.organization, account.category, account.id).await?;
         add_event(worker, &account, &Event::new(now, EventKind::Disconnected, SYSTEM)).await?;
