@@ -6,5 +6,12 @@
 
 mod harness;
 
+mod chain;
 mod connect;
+mod delete;
+mod freshness;
+mod full_size;
+mod one_per_category;
+mod relink;
+mod tenancy;
 mod webhooks;

@@ -86,11 +86,23 @@ impl<'a> Api<'a> {
 
     /// The answer, whatever it is. Searched all the same.
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Raw {
+        self.send(method, path, body, &[]).await
+    }
+
+    /// A call with further headers.
+    pub async fn call_with(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Raw {
+        self.send(method, path, None, headers).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<Value>, headers: &[(&str, &str)]) -> Raw {
         let call = format!("{method} {path}");
         let url = format!("{}{path}", self.system.ready().api);
         let mut request = self.system.http().request(method, url).bearer_auth(&self.token);
         if let Some(body) = body {
             request = request.json(&body);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         let answer = request.send().await.unwrap_or_else(|error| panic!("{call}: {error}"));
         let status = answer.status().as_u16();

@@ -4,10 +4,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use local_stack::logs::Level;
 
-use super::tables::{Item, key};
+use super::tables::{all_text, key};
 use super::{System, until};
 
 /// Work may go on for this long after the last test.
@@ -101,30 +100,4 @@ async fn drained(system: &System) -> Vec<String> {
             depths.iter().map(|(queue, depth)| format!("{queue}: {depth:?}")).collect()
         }
     }
-}
-
-/// Every string in an item, and its bytes as far as they are text.
-fn all_text(item: &Item) -> String {
-    let mut text = String::new();
-    item.iter().for_each(|(name, value)| {
-        text.push_str(name);
-        text.push(' ');
-        append(value, &mut text);
-    });
-    text
-}
-
-fn append(value: &AttributeValue, text: &mut String) {
-    match value {
-        AttributeValue::S(value) | AttributeValue::N(value) => text.push_str(value),
-        AttributeValue::B(bytes) => text.push_str(&String::from_utf8_lossy(bytes.as_ref())),
-        AttributeValue::Ss(values) | AttributeValue::Ns(values) => values.iter().for_each(|value| {
-            text.push_str(value);
-            text.push(' ');
-        }),
-        AttributeValue::L(values) => values.iter().for_each(|value| append(value, text)),
-        AttributeValue::M(values) => values.values().for_each(|value| append(value, text)),
-        _ => {}
-    }
-    text.push(' ');
 }

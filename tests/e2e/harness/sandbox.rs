@@ -42,9 +42,11 @@ impl<'a> Sandbox<'a> {
         self.accounts().await.into_iter().find(|account| account["id"] == merge_id)
     }
 
-    /// Merge's account of one of ours: its origin id names it.
-    pub async fn account_for(&self, id: &str) -> Option<Value> {
-        let named = |account: &Value| account["end_user_origin_id"].as_str().is_some_and(|origin| origin.contains(id));
+    /// Merge's account of one of ours: its origin id names organization and category, and ours unless there can be
+    /// only one.
+    pub async fn account_for(&self, organization: &str, category: &str, id: &str) -> Option<Value> {
+        let origin = [format!("{organization}_{category}_{id}"), format!("{organization}_{category}")];
+        let named = |account: &Value| origin.iter().any(|origin| account["end_user_origin_id"] == origin.as_str());
         self.accounts().await.into_iter().find(named)
     }
 

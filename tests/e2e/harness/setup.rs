@@ -80,6 +80,12 @@ impl Setup {
         self
     }
 
+    /// The poller does not run.
+    pub fn without_schedule(mut self) -> Self {
+        self.options.schedule = false;
+        self
+    }
+
     /// How long a message stays hidden after its worker died.
     pub fn visibility_seconds(mut self, seconds: u32) -> Self {
         let attributes = self.options.queue_attributes.entry("SyncQueue".to_owned()).or_default();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use local_stack::Stack;
 use local_stack::ready::Ready;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::api::Api;
@@ -97,12 +98,12 @@ impl System {
         let body = json!({"public_token": public_token, "category": category});
         let account = api.post("/v1/linked-accounts", body, 201).await;
         assert_eq!(account["id"], id.as_str(), "the account is the one that was reserved");
-        self.connected(&id, &public_token).await
+        self.connected(api, category, &id, &public_token).await
     }
 
     /// What stands at Merge for one of our accounts.
-    pub async fn connected(&self, id: &str, public_token: &str) -> Connected {
-        let account = self.sandbox().account_for(id).await.expect("Merge's account");
+    pub async fn connected(&self, api: &Api<'_>, category: &str, id: &str, public_token: &str) -> Connected {
+        let account = self.sandbox().account_for(&api.organization, category, id).await.expect("Merge's account");
         let text = |name: &str| account[name].as_str().unwrap_or_default().to_owned();
         Connected {
             id: id.to_owned(),
@@ -127,6 +128,35 @@ impl System {
             if account["initial_sync_completed"] == true { Ok(account) } else { Err(account.to_string()) }
         })
         .await
+    }
+
+    /// Waits until an account is erased.
+    pub async fn erased(&self, api: &Api<'_>, id: &str, bound: Duration) {
+        until("the account is erased", bound, async || {
+            let answer = api.call(Method::GET, &format!("/v1/linked-accounts/{id}"), None).await;
+            if answer.status == 404 { Ok(()) } else { Err(answer.body) }
+        })
+        .await;
+    }
+
+    /// Waits for a moment at which no queue holds anything.
+    pub async fn idle(&self) {
+        until("the queues are empty", BOUND, async || {
+            let depths = self.stack.queue_depths().await;
+            let busy: Vec<_> = depths.iter().filter(|(_, depth)| **depth != Default::default()).collect();
+            if busy.is_empty() { Ok(()) } else { Err(format!("{busy:?}")) }
+        })
+        .await;
+    }
+
+    /// Waits until the sandbox has no webhook under way.
+    pub async fn webhooks_settled(&self) {
+        until("every webhook was answered", BOUND, async || {
+            let counts = self.sandbox().state().await["webhooks"].clone();
+            let count = |name: &str| counts[name].as_u64().unwrap_or_default();
+            if count("sent") == count("delivered") { Ok(()) } else { Err(counts.to_string()) }
+        })
+        .await;
     }
 
     /// Error lines that contain `part` are expected from now on.

@@ -46,6 +46,12 @@ impl Tables {
         items.into_iter().filter(|item| text(item, "pk") == pk).collect()
     }
 
+    /// Keys of every item in which one of `words` stands.
+    pub async fn naming(&self, words: &[&str]) -> Vec<(String, String)> {
+        let items = self.everything().await;
+        items.iter().filter(|item| words.iter().any(|word| all_text(item).contains(word))).map(key).collect()
+    }
+
     /// Sets one attribute of one item of the accounts table that exists.
     pub async fn set(&self, pk: &str, sk: &str, attribute: &str, value: AttributeValue) {
         let update = self.client.update_item().table_name(&self.accounts);
@@ -73,4 +79,30 @@ pub fn text(item: &Item, name: &str) -> String {
 /// Partition and sort key.
 pub fn key(item: &Item) -> (String, String) {
     (text(item, "pk"), text(item, "sk"))
+}
+
+/// Every string in an item, and its bytes as far as they are text.
+pub fn all_text(item: &Item) -> String {
+    let mut text = String::new();
+    item.iter().for_each(|(name, value)| {
+        text.push_str(name);
+        text.push(' ');
+        append(value, &mut text);
+    });
+    text
+}
+
+fn append(value: &AttributeValue, text: &mut String) {
+    match value {
+        AttributeValue::S(value) | AttributeValue::N(value) => text.push_str(value),
+        AttributeValue::B(bytes) => text.push_str(&String::from_utf8_lossy(bytes.as_ref())),
+        AttributeValue::Ss(values) | AttributeValue::Ns(values) => values.iter().for_each(|value| {
+            text.push_str(value);
+            text.push(' ');
+        }),
+        AttributeValue::L(values) => values.iter().for_each(|value| append(value, text)),
+        AttributeValue::M(values) => values.values().for_each(|value| append(value, text)),
+        _ => {}
+    }
+    text.push(' ');
 }

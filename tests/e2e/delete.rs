@@ -1,0 +1,135 @@
+//! Delete: gone at Merge, gone here, and nothing that comes later brings anything back.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::{BOUND, Connected, Setup, SharedStack, System, alone, until};
+
+static STACK: SharedStack = SharedStack::new(Setup::default);
+
+#[test]
+fn a_deleted_account_leaves_its_receipt_and_nothing_else() {
+    STACK.run(async |system| {
+        let api = system.api("org_leaver").await;
+        let account = system.connect_and_sync(&api, "hris", "bamboohr").await;
+        let path = format!("/v1/linked-accounts/{}", account.id);
+        assert!(rows_of(system, &account).await.len() > 100, "there is something to erase");
+
+        let leaving = api.delete(&path, 202).await;
+        assert_eq!(leaving["status"], "DELETING");
+        assert!(api.accounts().await.is_empty(), "it is in no list from now on");
+        while_it_is_leaving(&api, &path).await;
+        system.erased(&api, &account.id, BOUND).await;
+
+        assert_eq!(system.sandbox().account(&account.merge_id).await, None, "gone at Merge");
+        only_the_receipt(system, &account).await;
+        api.delete(&path, 404).await;
+
+        // Everything that Merge ever told about it, once more.
+        let replayed = system.sandbox().post("/webhooks/replay", json!({})).await;
+        let replayed = replayed["replayed"].as_u64().unwrap_or_default();
+        assert!(replayed > 0);
+        system.webhooks_settled().await;
+        system.idle().await;
+        only_the_receipt(system, &account).await;
+        api.get(&path, 404).await;
+
+        // And the organization can connect again.
+        let next = system.connect_and_sync(&api, "hris", "bamboohr").await;
+        assert_ne!(next.id, account.id);
+    });
+}
+
+/// Until it is erased, the account can be looked at and deleted again, and nothing else.
+async fn while_it_is_leaving(api: &crate::harness::Api<'_>, path: &str) {
+    let calls = [
+        (Method::GET, "/sync-status", None),
+        (Method::GET, "/events", None),
+        (Method::GET, "/records/hris.Employee", None),
+        (Method::GET, "/changes", None),
+        (Method::POST, "/relink", Some(json!({}))),
+        (Method::POST, "/sync", Some(json!({}))),
+        (Method::PATCH, "", Some(json!({"display_name": "x"}))),
+    ];
+    for (method, rest, body) in calls {
+        let answer = api.call(method.clone(), &format!("{path}{rest}"), body).await;
+        // A fast purge may have come first.
+        let refused = answer.status == 409 && answer.json()["code"] == "disconnecting";
+        assert!(refused || answer.status == 404, "{method} {rest}: {answer:?}");
+    }
+    let shown = api.call(Method::GET, path, None).await;
+    let leaving = shown.status == 200 && shown.json()["health"]["state"] == "disconnecting";
+    assert!(leaving || shown.status == 404, "{shown:?}");
+    let again = api.call(Method::DELETE, path, None).await;
+    assert!(matches!(again.status, 202 | 404), "{again:?}");
+}
+
+#[test]
+fn while_the_api_key_is_revoked_nothing_is_erased_and_afterwards_it_finishes() {
+    alone(Setup::default, async |system| {
+        let api = system.api("org_revoked").await;
+        let account = system.connect_and_sync(&api, "hris", "bamboohr").await;
+        system.idle().await;
+        let records = async || {
+            let rows = rows_of(system, &account).await;
+            rows.iter().filter(|(pk, _)| pk.starts_with(&account.id)).count()
+        };
+        let before = records().await;
+        assert!(before > 100);
+
+        system.sandbox().settings(json!({"api_key": "revoked"})).await;
+        api.delete(&format!("/v1/linked-accounts/{}", account.id), 202).await;
+        let route = "POST /api/hris/v1/delete-account";
+        // The key is refused, again and again, and every time nothing is erased.
+        until("the deletion was tried twice", BOUND, async || {
+            let calls = system.sandbox().calls(route).await;
+            if calls >= 2 { Ok(()) } else { Err(format!("{calls} calls")) }
+        })
+        .await;
+        system.idle().await;
+        assert_eq!(records().await, before, "no record was erased");
+        let shown = api.account(&account.id).await;
+        assert_eq!(shown["status"], "DELETING");
+        assert!(system.sandbox().account(&account.merge_id).await.is_some(), "Merge still has it");
+
+        system.sandbox().settings(json!({"api_key": "valid"})).await;
+        system.erased(&api, &account.id, BOUND).await;
+        assert_eq!(system.sandbox().account(&account.merge_id).await, None);
+        only_the_receipt(system, &account).await;
+    });
+}
+
+#[test]
+fn an_account_removed_at_merge_is_disconnected_and_its_records_stay_readable() {
+    STACK.run(async |system| {
+        let api = system.api("org_removed").await;
+        let account = system.connect_and_sync(&api, "hris", "bamboohr").await;
+        system.sandbox().act(&account.merge_id, "remove", json!({})).await;
+        let shown = until("it is disconnected", BOUND, async || {
+            let shown = api.account(&account.id).await;
+            if shown["status"] == "DELETED" { Ok(shown) } else { Err(shown.to_string()) }
+        })
+        .await;
+        assert_eq!(shown["health"]["state"], "disconnected");
+        let path = format!("/v1/linked-accounts/{}", account.id);
+        let read = api.get(&format!("{path}/records/hris.Employee"), 200).await;
+        assert_eq!(read["results"].as_array().map_or(0, Vec::len), 60);
+        let refused = api.post(&format!("{path}/sync"), json!({}), 409).await;
+        assert_eq!(refused["code"], "disconnected");
+
+        api.delete(&path, 202).await;
+        system.erased(&api, &account.id, BOUND).await;
+        only_the_receipt(system, &account).await;
+    });
+}
+
+/// Keys of every row that names the account.
+async fn rows_of(system: &System, account: &Connected) -> Vec<(String, String)> {
+    system.tables().naming(&[&account.id, &account.merge_id]).await
+}
+
+async fn only_the_receipt(system: &System, account: &Connected) {
+    let left = rows_of(system, account).await;
+    let receipt = left.iter().filter(|(_, sk)| *sk == format!("RECEIPT#{}", account.id)).count();
+    assert_eq!((receipt, left.len()), (1, 1), "rows are left: {:?}", left.iter().take(5).collect::<Vec<_>>());
+}

@@ -1,0 +1,92 @@
+//! Relink: the same account, repaired. An abandoned one changes nothing that worked.
+
+use serde_json::json;
+
+use crate::harness::{
+    BOUND, Connected, Outcome, Setup, SharedStack, Snapshot, System, all_equal, assert_equal, hris_models, until,
+};
+
+static STACK: SharedStack = SharedStack::new(Setup::default);
+
+#[test]
+fn a_relinked_account_keeps_id_token_and_records_and_catches_up() {
+    STACK.run(async |system| {
+        let api = system.api("org_relinker").await;
+        let account = system.connect_and_sync(&api, "hris", "bamboohr").await;
+        let models = hris_models();
+        let before = Snapshot::take(&api, &account.id, &models).await.expect("a snapshot");
+
+        system.sandbox().act(&account.merge_id, "relink-needed", json!({})).await;
+        let needing = until("the account asks to be relinked", BOUND, async || {
+            let shown = api.account(&account.id).await;
+            if shown["status"] == "RELINK_NEEDED" { Ok(shown) } else { Err(shown.to_string()) }
+        })
+        .await;
+        assert_eq!(needing["health"]["state"], "action_needed", "{needing}");
+        assert_eq!(needing["health"]["can_reconnect"], true);
+        let meanwhile = Snapshot::take(&api, &account.id, &models).await.expect("records stay readable");
+        assert!(before.differing(&meanwhile).is_empty());
+
+        // What changes while nobody can look arrives after the relink.
+        let changed = system.sandbox().mark(&account.merge_id, "mutate", "hris.Employee", 7).await;
+        let link = api.post(&format!("/v1/linked-accounts/{}/relink", account.id), json!({}), 201).await;
+        assert_eq!(link["id"], account.id.as_str());
+        let link_token = link["link_token"].as_str().unwrap_or_default();
+        let public_token = system.sandbox().link(link_token, "bamboohr", Outcome::Success).await;
+        let body = json!({"public_token": public_token.expect("a public token"), "category": "hris"});
+        let answer = api.post("/v1/linked-accounts", body, 200).await;
+        assert_eq!(answer["id"], account.id.as_str());
+
+        until("the account works again", BOUND, async || {
+            let shown = api.account(&account.id).await;
+            let works = shown["status"] == "COMPLETE" && shown["health"]["state"] == "healthy";
+            if works { Ok(()) } else { Err(shown.to_string()) }
+        })
+        .await;
+        let after = until("the catch-up sync has run", BOUND, async || {
+            let now = Snapshot::take(&api, &account.id, &models).await?;
+            let differing = before.differing(&now).len();
+            if differing == changed.len() { Ok(now) } else { Err(format!("{differing} records differ")) }
+        })
+        .await;
+        assert_eq!(after.live(), before.live(), "nothing was lost and nothing is there twice");
+        all_equal(system, &api, &account, &models).await.expect("everything equals Merge's");
+        still_the_same(system, &account).await;
+        assert_eq!(api.accounts().await.len(), 1);
+    });
+}
+
+#[test]
+fn a_closed_relink_dialog_leaves_the_account_as_it_works() {
+    STACK.run(async |system| {
+        let api = system.api("org_relink_closed").await;
+        let account = system.connect_and_sync(&api, "hris", "bamboohr").await;
+        let before = api.account(&account.id).await;
+        for outcome in [Outcome::Exit, Outcome::ValidationError] {
+            let link = api.post(&format!("/v1/linked-accounts/{}/relink", account.id), json!({}), 201).await;
+            let link_token = link["link_token"].as_str().unwrap_or_default().to_owned();
+            assert_eq!(system.sandbox().link(&link_token, "bamboohr", outcome).await, None);
+        }
+        let after = api.account(&account.id).await;
+        assert_eq!((&after["status"], &after["records"]), (&before["status"], &before["records"]));
+        still_the_same(system, &account).await;
+
+        let changed = system.sandbox().mark(&account.merge_id, "mutate", "hris.Employee", 3).await;
+        system.sandbox().start_sync(&account.merge_id).await;
+        let before = Snapshot::take(&api, &account.id, &["hris.Employee"]).await.expect("a snapshot");
+        until("it is still syncing", BOUND, async || {
+            let now = Snapshot::take(&api, &account.id, &["hris.Employee"]).await?;
+            let differing = before.differing(&now).len();
+            if differing == changed.len() { Ok(()) } else { Err(format!("{differing} records differ")) }
+        })
+        .await;
+        assert_equal(system, &api, &account, &["hris.Employee"]).await;
+    });
+}
+
+async fn still_the_same(system: &System, account: &Connected) {
+    let at_merge = system.sandbox().account(&account.merge_id).await.expect("Merge's account");
+    assert_eq!(at_merge["account_token"], account.account_token.as_str());
+    assert_eq!(at_merge["end_user_origin_id"], account.origin_id.as_str());
+    assert_eq!(at_merge["status"], "COMPLETE");
+}
