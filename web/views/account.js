@@ -108,17 +108,27 @@ function stateBadge({ language, state }, health) {
   );
 }
 
+/**
+ * Who acts next, as a dictionary key; null where the cause already says it.
+ * @param {Health} health
+ */
+function nextStep({ state, reason, actor, can_reconnect: canReconnect }) {
+  if (state === "first_sync" || reason === "relink_ineffective") return null;
+  if (actor === "operator" || actor === "nobody") return `actor.${actor}`;
+  return state === "action_needed" && canReconnect ? `actor.${actor}` : null;
+}
+
 /** One sentence of cause and one of who acts; silence when all is well. @param {Page} page @param {LinkedAccount} account @param {string} name */
 function sentence({ language, config }, { health }, name) {
   if (health.state === "healthy") return null;
   const words = { name, brand: config.brand.name };
   const cause = language.has(`reason.${health.reason}`) ? `reason.${health.reason}` : `explain.${health.state}`;
-  const actor = health.state !== "first_sync" && language.has(`actor.${health.actor}`) ? `actor.${health.actor}` : null;
+  const step = nextStep(health);
   return h(
     "p",
     { class: "account-sentence" },
     language.t(cause, words),
-    actor ? ` ${language.t(actor, words)}` : "",
+    step && language.has(step) ? ` ${language.t(step, words)}` : "",
   );
 }
 

@@ -48,6 +48,8 @@ export function logo({ name, image, color }) {
           alt: "",
           loading: "lazy",
           decoding: "async",
+          // The letter stays until there is something to show instead.
+          onLoad: (/** @type {Event} */ event) => /** @type {Element} */ (event.target).setAttribute("data-loaded", ""),
           onError: (/** @type {Event} */ event) => /** @type {Element} */ (event.target).remove(),
         })
       : null,
