@@ -5,9 +5,9 @@
 mod list;
 mod sync;
 
-use jiff::Timestamp;
 use lambda_http::Request;
 use shared::{
+    ambient,
     api::{
         access,
         accounts::{AccountView, EventList, EventView, PatchAccount},
@@ -23,7 +23,6 @@ use shared::{
         events::{Event, EventKind},
     },
 };
-use uuid::Uuid;
 
 /// What the function works with.
 pub struct Accounts {
@@ -61,7 +60,7 @@ pub async fn handle(accounts: &Accounts, request: Request) -> Result<Answer, Pro
 
 /// `GET /v1/linked-accounts/{id}`: also of an account that is being deleted, and of an attempt.
 async fn get(accounts: &Accounts, caller: &Caller, id: AccountId) -> Result<Answer, Problem> {
-    let now = Timestamp::now();
+    let now = ambient::now();
     match access::any(&accounts.linking.store, &caller.organization, id).await? {
         Found::Account(account) => http::ok(&AccountView::of_account(&account, now)),
         Found::Pending(slot) => http::ok(&AccountView::of_pending(&slot, now)),
@@ -80,7 +79,7 @@ async fn patch(accounts: &Accounts, caller: &Caller, id: AccountId, request: &Re
     }
     access::readable(store, &caller.organization, id).await?;
 
-    let now = Timestamp::now();
+    let now = ambient::now();
     let mut happened = Vec::new();
     let account = store.change_account(&caller.organization, id, |account| {
         happened = apply(account, name.as_ref(), patch.duplicate_ignored);
@@ -97,7 +96,7 @@ async fn patch(accounts: &Accounts, caller: &Caller, id: AccountId, request: &Re
             EventKind::DuplicateIgnored => event.with("ignored", account.duplicate_ignored),
             _ => event,
         };
-        store.add_event(id, &event, Uuid::new_v4(), accounts.retention.history).await?;
+        store.add_event(id, &event, ambient::uuid(), accounts.retention.history).await?;
     }
     http::ok(&AccountView::of_account(&account, now))
 }
@@ -125,7 +124,7 @@ async fn events(accounts: &Accounts, caller: &Caller, id: AccountId, request: &R
     let binding = [caller.organization.as_str(), &account, "events"];
     let before: Option<String> = query.text("cursor").map(|text| cursor::decode(&binding, text)).transpose()?;
     access::readable(store, &caller.organization, id).await?;
-    let page = store.events(id, before.as_deref(), limit, Timestamp::now()).await?;
+    let page = store.events(id, before.as_deref(), limit, ambient::now()).await?;
     let next_cursor = page.next.map(|next| cursor::encode(&binding, next)).transpose()?;
     let results = page.events.into_iter().map(|(id, event)| EventView::new(id, event)).collect();
     http::ok(&EventList { results, next_cursor })

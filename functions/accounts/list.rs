@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use jiff::Timestamp;
 use lambda_http::Request;
 use serde::{Deserialize, Serialize};
 use shared::{
+    ambient,
     api::{
         accounts::{AccountList, AccountView},
         cursor,
@@ -64,7 +64,7 @@ impl Filter {
 /// `GET /v1/linked-accounts`.
 pub async fn list(accounts: &Accounts, caller: &Caller, request: &Request) -> Result<Answer, Problem> {
     let store = &accounts.linking.store;
-    let now = Timestamp::now();
+    let now = ambient::now();
     let query = http::query(request);
     let limit = query.limit()?;
     let filter = Filter::of(accounts, caller, request).await?;

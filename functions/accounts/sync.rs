@@ -5,9 +5,9 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use jiff::Timestamp;
 use lambda_http::Request;
 use shared::{
+    ambient,
     api::{
         access,
         sync::{ModelSync, ProviderResync, RequestSync, SyncRequested, SyncStatusView},
@@ -27,7 +27,6 @@ use shared::{
     },
     telemetry,
 };
-use uuid::Uuid;
 
 use super::Accounts;
 
@@ -86,7 +85,7 @@ async fn ask(
     stored: Option<&StoredSyncStatus>,
     checkpoints: &HashMap<String, Checkpoint>,
 ) -> Result<Option<Vec<SyncStatus>>, Problem> {
-    let (store, now) = (&accounts.linking.store, Timestamp::now());
+    let (store, now) = (&accounts.linking.store, ambient::now());
     if !store.take_turn(account.id, "sync-status", accounts.clock.real(ASK_EVERY), now).await? {
         return Ok(None);
     }
@@ -134,13 +133,13 @@ pub async fn request(
     let provider_resync = if asked.ask_provider { Some(resync(accounts, &account).await?) } else { None };
 
     // 3. Our own fetch, unless the same one was asked for a moment ago.
-    let now = Timestamp::now();
+    let now = ambient::now();
     let name = if mode == SyncMode::Full { "full" } else { "changes" };
     let purpose = format!("sync#{name}#{}", models.join(","));
     if store.take_turn(id, &purpose, accounts.clock.real(SYNC_EVERY), now).await? {
         send(accounts, &account, mode, models).await?;
         let event = Event::new(now, EventKind::SyncRequested, &caller.subject).with("mode", name);
-        store.add_event(id, &event, Uuid::new_v4(), accounts.retention.history).await?;
+        store.add_event(id, &event, ambient::uuid(), accounts.retention.history).await?;
     }
     http::accepted(&SyncRequested { mode, provider_resync })
 }
@@ -179,7 +178,7 @@ async fn send(
     models: Vec<String>,
 ) -> Result<(), Problem> {
     let of = AccountRef { organization: account.organization.clone(), account: account.id };
-    let work = Work::Sync { of, mode, models, ask_provider: false, request: Uuid::new_v4() };
+    let work = Work::Sync { of, mode, models, ask_provider: false, request: ambient::uuid() };
     accounts.queue.send(&Message::new(account.merge_id.clone(), work)).await?;
     Ok(())
 }

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_http::Request;
 use serde::{Deserialize, Serialize};
 use shared::{
+    ambient,
     api::{
         access, cursor,
         records::{ChangeList, ChangeView},
@@ -73,7 +74,7 @@ pub async fn changes(records: &Records, caller: &Caller, id: AccountId, request:
     };
     let (account_text, model_text) = (id.to_string(), model.map(Endpoint::key).unwrap_or_default());
     let binding = [caller.organization.as_str(), &account_text, "changes", &model_text];
-    let now = Timestamp::now();
+    let now = ambient::now();
     // A model without checkpoint has no changes.
     let checkpoints = records.store.checkpoints(id).await?;
     let endpoints: Vec<&Endpoint> = Endpoint::of(account.category)
