@@ -15,7 +15,7 @@ use shared::{
         sync_status::SyncStatus,
         window::{Checkpoint, OpenWindow, WindowKind, next_window},
     },
-    merge::{Cursor, ErrorKind, MergeError, PageRequest, RateBudget, RecordsPage},
+    merge::{MergeError, RateBudget, RecordsPage},
     store::{
         checkpoint::{CommitStamp, Page},
         ledger::LedgerRow,
@@ -25,14 +25,12 @@ use shared::{
 
 use super::{
     Invocation, WorkError, Worker,
+    page_fetch::PageFault,
     sweep::{self, Step},
 };
 
 /// Puts of one page under way at once.
 const PUTS: usize = 16;
-
-/// How often a cursor that Merge refuses is tried before the window begins again.
-const CURSOR_ATTEMPTS: u32 = 3;
 
 /// What one endpoint is synced with.
 pub struct EndpointSync<'a> {
@@ -68,14 +66,6 @@ pub struct Report {
     pub end: End,
     /// Windows that were finished, with what they brought.
     pub finished: Vec<OpenWindow>,
-}
-
-/// What went wrong with one page, sorted by what follows.
-enum PageFault {
-    Backpressure(MergeError),
-    /// Merge does not know the cursor any more.
-    CursorRefused(MergeError),
-    Broken(String),
 }
 
 impl EndpointSync<'_> {
@@ -179,6 +169,10 @@ impl EndpointSync<'_> {
                     report.end = End::Broken(what);
                     return Ok(());
                 }
+                Err(PageFault::NotBefore(at)) => {
+                    report.end = End::NotBefore(at);
+                    return Ok(());
+                }
             };
             let next = page.next.as_ref().map(|cursor| cursor.as_str().to_owned());
             if let Some(cursor) = &next {
@@ -273,38 +267,6 @@ impl EndpointSync<'_> {
         let number = open.pages;
         store.put_seen(self.of.account, self.endpoint, open.generation, number, &keys, self.expires_at()).await?;
         Ok(())
-    }
-
-    /// One page of the window, within the account's allowance.
-    async fn fetch(&self, open: &OpenWindow, cursor: Option<&str>) -> Result<RecordsPage, PageFault> {
-        let mut request = PageRequest::first(self.endpoint);
-        if let Some(cursor) = cursor {
-            request.cursor = Cursor::parse(cursor).map_err(|error| PageFault::Broken(error.to_string()))?;
-        }
-        request.modified_after = open.lower.filter(|_| self.endpoint.modified_after);
-        request.modified_before = open.modified_before().filter(|_| self.endpoint.modified_after);
-        for attempt in 1.. {
-            self.budget.take().await;
-            let error = match self.worker.merge.records_page(self.token, &request).await {
-                Ok(page) => return Ok(page),
-                Err(error) => error,
-            };
-            match error.kind() {
-                ErrorKind::RateLimited | ErrorKind::Unavailable | ErrorKind::Unauthorized => {
-                    if let Some(after) = error.retry_after() {
-                        self.budget.pause(after);
-                    }
-                    return Err(PageFault::Backpressure(error));
-                }
-                ErrorKind::Rejected | ErrorKind::NotFound if request.cursor.is_some() => {
-                    if attempt == CURSOR_ATTEMPTS {
-                        return Err(PageFault::CursorRefused(error));
-                    }
-                }
-                _ => return Err(PageFault::Broken(telemetry::chain(&error))),
-            }
-        }
-        unreachable!("the loop ends by returning")
     }
 
     /// Stores what differs. The inner error says that the page is not a page of records.

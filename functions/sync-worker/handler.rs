@@ -8,6 +8,7 @@ mod bus;
 mod deletion;
 mod endpoint_sync;
 mod outcome;
+mod page_fetch;
 mod signals;
 mod state;
 mod sweep;
