@@ -29,6 +29,10 @@ pub fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Problem> {
     if bytes.is_empty() {
         return Err(Problem::invalid("The request needs a JSON body."));
     }
+    // Otherwise a list would be read as the fields in their order.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::invalid("The body is not a JSON object."));
+    }
     serde_json::from_slice(bytes).map_err(|error| Problem::invalid(sentence(&error)))
 }
 

@@ -87,13 +87,14 @@ fn refuses(text: &str, code: Code, detail: &str) {
 fn a_body_is_refused_with_a_sentence_that_repeats_no_value() {
     assert_eq!(body::<Input>(&request(json!({}), json!({}), r#"{"name":"x"}"#)).unwrap().name, "x");
     refuses("", Code::InvalidRequest, "needs a JSON body");
+    refuses(r#"["x"]"#, Code::InvalidRequest, "not a JSON object");
     refuses("{", Code::InvalidRequest, "not valid JSON");
     refuses(r#"{"name":"x","nam":1}"#, Code::InvalidRequest, "unknown field `nam`");
     refuses("{}", Code::InvalidRequest, "missing field `name`");
     refuses(&format!("{{\"name\":\"{}\"}}", "x".repeat(70_000)), Code::TooLarge, "64 kB");
     let problem = body::<Input>(&request(json!({}), json!({}), r#"{"name":["canary"]}"#)).err().unwrap();
     assert!(!format!("{problem:?}").contains("canary"), "{problem:?}");
-    let problem = body::<Input>(&request(json!({}), json!({}), r#""canary""#)).err().unwrap();
+    let problem = body::<Input>(&request(json!({}), json!({}), r#" {"name":{"canary":1}}"#)).err().unwrap();
     assert!(!format!("{problem:?}").contains("canary"), "{problem:?}");
     assert_eq!(body_or_default::<Input>(&request(json!({}), json!({}), "")).unwrap().name, "");
 }

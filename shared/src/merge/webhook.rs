@@ -57,7 +57,7 @@ pub enum Hint {
 /// Why a genuine delivery leads to nothing. Values, not errors: Merge may send what it likes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ignored {
-    /// Not JSON, or not an object.
+    /// Not JSON, or of no shape that an envelope could have.
     Unreadable,
     /// No `hook`: the dashboard's test delivery.
     NoHook,
@@ -279,7 +279,8 @@ mod tests {
             (r#"{"hook":{"event":"A.synced"},"linked_account":{"id":"a b"}}"#, Ignored::NoAccount),
             (r#"{"hook":{"event":7},"linked_account":{"id":"a"}}"#, Ignored::UnknownEvent),
             ("", Ignored::Unreadable),
-            ("[]", Ignored::Unreadable),
+            ("[]", Ignored::NoHook),
+            ("7", Ignored::Unreadable),
             (r#"{"hook":{},"hook":{}}"#, Ignored::Unreadable),
         ] {
             assert_eq!(parse(body.as_bytes()).map(|_| ()), Err(why), "{body}");
