@@ -73,6 +73,8 @@ impl Plan {
             ("LinkApiHost", urls.sandbox.clone()),
             ("ImgSrcHosts", urls.sandbox.clone()),
             ("AllowInsecureIssuer", "true".to_owned()),
+            // The sandbox limits nobody unless it is told to.
+            ("PlanRequestsPerMinute", "600".to_owned()),
             // The sandbox has no plan unless it is given one: the first sync takes as long as this machine needs.
             ("PlanRequestsPerMinute", "6000".to_owned()),
         ])
@@ -100,7 +102,17 @@ impl Plan {
         self.options.parameters.get("ScopePrefix").cloned().unwrap_or_else(|| "tether/".to_owned())
     }
 
+    /// Where the local stack departs from the template.
     pub fn adjust(&self, deployment: &mut Deployment) {
+        if self.options.aws_endpoint.is_none() {
+            // Nothing here reads a stream, and with one the embedded DynamoDB reads all of its records
+            // at each write to find the next sequence number.
+            for table in &mut deployment.tables {
+                if let Some(definition) = table.create.as_object_mut() {
+                    definition.remove("StreamSpecification");
+                }
+            }
+        }
         for queue in &mut deployment.queues {
             if let Some(attributes) = self.options.queue_attributes.get(&queue.logical_id) {
                 queue.attributes.extend(attributes.clone());
