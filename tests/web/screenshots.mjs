@@ -1,15 +1,15 @@
 /**
- * Screenshots of the page's states into the directory given as argument: light, dark and phone, against the stack of
- * TETHER_READY_FILE. The README's pictures come from here.
+ * Screenshots of the page's states (all, or those named) into the directory given as argument: light, dark and phone,
+ * against the stack of TETHER_READY_FILE. The README's pictures come from here.
  */
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { GALLERY } from "./browser/gallery.js";
 import { configure, launch } from "./browser/live.js";
 
-const [directory] = process.argv.slice(2);
-if (!directory) {
-  console.error("usage: node screenshots.mjs DIRECTORY");
+const [directory, ...wanted] = process.argv.slice(2);
+if (!directory || wanted.some((state) => !(state in GALLERY))) {
+  console.error(`usage: node screenshots.mjs DIRECTORY [STATE...]\nstates: ${Object.keys(GALLERY).join(", ")}`);
   process.exit(1);
 }
 mkdirSync(directory, { recursive: true });
@@ -22,12 +22,14 @@ const VIEWS = /** @type {const} */ ({
 
 const browser = await launch();
 for (const [state, { config, reach }] of Object.entries(GALLERY)) {
+  if (wanted.length > 0 && !wanted.includes(state)) continue;
   for (const [view, options] of Object.entries(VIEWS)) {
     const context = await browser.newContext({ ...options, locale: "en-US", timezoneId: "UTC", reducedMotion: "reduce" });
     const page = await context.newPage();
     await configure(page, config ?? {});
     await reach(page);
     const file = path.join(directory, `${state.replace(/\W+/g, "-")}-${view}.png`);
+    await page.waitForLoadState("networkidle", { timeout: 1_500 }).catch(() => null);
     await page.screenshot({ path: file, fullPage: true });
     console.log(file);
     await context.close();

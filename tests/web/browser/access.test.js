@@ -15,6 +15,20 @@ for (const [name, { config, reach }] of Object.entries(GALLERY)) {
   });
 }
 
+test("axe is awake: a faint, nameless button would be found", async (t) => {
+  const { page } = await person(t);
+  await GALLERY.welcome.reach(page);
+  await page.evaluate(() => {
+    const faint = document.createElement("button");
+    document.querySelector("main")?.append(faint);
+    const text = document.createElement("p");
+    text.textContent = "faint";
+    text.style.color = "#ddd";
+    document.querySelector("main")?.append(text);
+  });
+  await assert.rejects(assertAccessible(page, "broken on purpose"), /button-name[^]*color-contrast/);
+});
+
 test("at 200 % zoom and on a phone nothing is cut off sideways", async (t) => {
   for (const viewport of [{ width: 600, height: 450 }, { width: 320, height: 640 }]) {
     const { page } = await person(t, { viewport });

@@ -2,7 +2,7 @@
  * The gallery: every state of the page by name, each reached in a real browser. The tests for access, language and
  * forbidden words walk it, and so does the script that takes the screenshots.
  */
-import { account, everyHealth, everyKind, scriptProblem, scriptReads } from "./states.js";
+import { account, everyHealth, everyKind, scriptProblem, scriptReads, threeAccounts } from "./states.js";
 import { signIn, stack } from "./live.js";
 
 /** @typedef {import("playwright-core").Page} BrowserPage */
@@ -67,6 +67,14 @@ export const GALLERY = {
       await scriptReads(page, { accounts: everyHealth });
       await signIn(page);
       await page.locator(".account-disconnected").waitFor();
+    },
+  },
+  manage: {
+    async reach(page) {
+      await scriptReads(page, { accounts: threeAccounts });
+      await signIn(page);
+      await page.locator(".account-action_needed").waitFor();
+      await page.locator(".kinds").waitFor();
     },
   },
   details: {

@@ -78,6 +78,34 @@ export function everyHealth() {
   );
 }
 
+/** What a company's page may look like on an ordinary day. @returns {LinkedAccount[]} */
+export function threeAccounts() {
+  const health = account().health;
+  return [
+    account({
+      id: "00000000-0000-4000-8000-00000000000a",
+      initial_sync_completed: false,
+      integration: { name: "BambooHR", slug: "bamboohr", image: null, color: "#73c41d" },
+      health: { ...health, state: "first_sync", since: at(1) },
+    }),
+    account({
+      id: "00000000-0000-4000-8000-00000000000b",
+      category: "crm",
+      integration: { name: "HubSpot", slug: "hubspot", image: null, color: "#ff7a59" },
+      health: { ...health, state: "action_needed", reason: "relink_needed", actor: "end_user", since: at(26) },
+      records: 24_310,
+      data_fresh_as_of: at(31),
+    }),
+    account({
+      id: "00000000-0000-4000-8000-00000000000c",
+      category: "accounting",
+      integration: { name: "Xero", slug: "xero", image: null, color: "#13b5ea" },
+      display_name: "Xero, European companies",
+      records: 81_902,
+    }),
+  ];
+}
+
 const STATUSES = ["DONE", "SYNCING", null, "PARTIALLY_SYNCED", "FAILED", "PAUSED", "DISABLED"];
 
 /** Every state of a kind of data. @returns {SyncProgress} */
