@@ -1,0 +1,203 @@
+//! Actors: who does something. Users link, relink, disconnect and ask for syncs; at Merge's side records change, syncs
+//! fail and accounts fall ill.
+
+use merge_sandbox::account::Status;
+use merge_sandbox::linking::{Attempt, Ending, Linked};
+use serde_json::{Value, json};
+use shared::domain::account::LinkedAccount;
+use shared::domain::ids::OrganizationId;
+use shared::domain::message::{AccountRef, Message, SyncMode, Work};
+use shared::store::Store;
+
+use crate::host::Host;
+use crate::machine::{Api, quiet_queue, quiet_store};
+use crate::merge::{control, pause};
+use crate::sim::{MODELS, Sim};
+
+/// A user of an organization, who looks after one category.
+#[derive(Clone)]
+pub struct User {
+    pub sim: Sim,
+    pub host: Host,
+    pub organization: &'static str,
+    pub category: &'static str,
+}
+
+impl User {
+    /// Does things now and then until the world is calm.
+    pub async fn live(self) {
+        let pace = self.sim.scenario().pace * 1_000;
+        loop {
+            pause(&self.sim, 100, 2 * pace).await;
+            if self.sim.is_calm() {
+                return;
+            }
+            let account = self.account().await;
+            let choice = self.sim.chance().below(100);
+            let scenario = self.sim.scenario();
+            match account {
+                None => self.connect().await,
+                Some(account) if account.status.connected() => match choice {
+                    0..=14 if scenario.relinks => self.reconnect(&account).await,
+                    15..=22 if scenario.deletes => self.disconnect(&account).await,
+                    23..=40 if scenario.full_reads => self.refresh(&account, SyncMode::Full, Vec::new()).await,
+                    41..=50 => self.refresh(&account, SyncMode::Changes, Vec::new()).await,
+                    _ => {}
+                },
+                // Repeats what may have been lost; or links again while the last account is still going.
+                Some(account) if choice < 30 => self.disconnect(&account).await,
+                Some(_) if choice < 60 => self.connect().await,
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// The account of this user's category, connected ones first.
+    pub async fn account(&self) -> Option<LinkedAccount> {
+        let mut accounts: Vec<LinkedAccount> = accounts(&quiet_store(&self.sim), self.organization).await;
+        accounts.retain(|account| account.category.slug() == self.category);
+        accounts.sort_by_key(|account| !account.status.connected());
+        accounts.into_iter().next()
+    }
+
+    /// Goes through the dialog; sometimes gives up, sometimes closes the browser too early.
+    pub async fn connect(&self) {
+        let body = json!({"category": self.category});
+        let answer = self.host.ask(Api::Link, self.organization, "POST /v1/link-tokens", body).await;
+        self.dialog(answer).await;
+    }
+
+    pub async fn reconnect(&self, account: &LinkedAccount) {
+        let route = format!("POST /v1/linked-accounts/{}/relink", account.id);
+        let answer = self.host.ask(Api::Relink, self.organization, &route, Value::Null).await;
+        self.dialog(answer).await;
+    }
+
+    async fn dialog(&self, answer: Option<(u16, Value)>) {
+        let Some((201 | 200, answer)) = answer else { return };
+        let token = answer["link_token"].as_str().unwrap_or_default().to_owned();
+        self.sim.watch().secret(&token);
+        pause(&self.sim, 1_000, 20_000).await;
+        let (gives_up, closes, repeats) = {
+            let (calm, mut chance) = (self.sim.is_calm(), self.sim.chance());
+            (!calm && chance.below(100) < 15, !calm && chance.below(100) < 20, chance.below(100) < 20)
+        };
+        let credentials = json!({"login": format!("{}-{}", self.organization, self.category)});
+        let slug = match self.category {
+            "hris" => "bamboohr",
+            other => integration(other),
+        };
+        let attempt = Attempt {
+            link_token: token,
+            integration_slug: Some(slug.to_owned()),
+            credentials: Some(credentials),
+            outcome: if gives_up { Ending::Exit } else { Ending::Success },
+        };
+        let linked = {
+            let (mut world, now) = self.sim.merge().world();
+            let linked = world.link(&attempt, now);
+            for account in world.store.accounts.values() {
+                self.sim.watch().secret(&account.account_token);
+            }
+            linked
+        };
+        self.sim.note(&format!("{} {} dialog: {}", self.organization, self.category, linked.is_ok()));
+        let Ok(Linked::Success { public_token, .. }) = linked else { return };
+        self.sim.watch().secret(&public_token);
+        if closes {
+            return;
+        }
+        pause(&self.sim, 100, 3_000).await;
+        for _ in 0..4 {
+            let body = json!({"public_token": public_token, "category": self.category});
+            let answer = self.host.ask(Api::Exchange, self.organization, "POST /v1/linked-accounts", body).await;
+            if answer.is_some_and(|(status, _)| status < 300) && !repeats {
+                return;
+            }
+            pause(&self.sim, 500, 5_000).await;
+        }
+    }
+
+    pub async fn disconnect(&self, account: &LinkedAccount) {
+        let route = format!("DELETE /v1/linked-accounts/{}", account.id);
+        self.host.ask(Api::Delete, self.organization, &route, Value::Null).await;
+    }
+
+    /// Asks for a sync of these models; of all when there are none.
+    pub async fn refresh(&self, account: &LinkedAccount, mode: SyncMode, models: Vec<String>) {
+        let of = AccountRef { organization: account.organization.clone(), account: account.id };
+        let work = Work::Sync { of, mode, models, ask_provider: false, request: shared::ambient::uuid() };
+        // The front that asks is not what is looked at here; a request that is lost is a request never made.
+        if let Err(error) = quiet_queue(&self.sim).send(&Message::new(account.merge_id.clone(), work)).await {
+            self.sim.note(&format!("a refresh was not queued: {error}"));
+        }
+    }
+}
+
+/// All accounts of an organization.
+pub async fn accounts(store: &Store, organization: &str) -> Vec<LinkedAccount> {
+    let Ok(organization) = OrganizationId::parse(organization) else { return Vec::new() };
+    // The one who looks is spared faults but for the world's; it asks again.
+    for _ in 0..20 {
+        if let Ok(page) = store.accounts_of(&organization, None, 100).await {
+            return page.accounts;
+        }
+    }
+    Vec::new()
+}
+
+fn integration(category: &str) -> &'static str {
+    let offers = merge_sandbox::integrations::all();
+    let found = offers.iter().find(|offer| offer.categories.contains(&category));
+    found.map_or("bamboohr", |offer| offer.slug)
+}
+
+/// What happens at Merge's side until the world is calm.
+pub async fn provider(sim: Sim) {
+    let pace = sim.scenario().pace * 500;
+    loop {
+        pause(&sim, 100, 2 * pace).await;
+        if sim.is_calm() {
+            return;
+        }
+        let accounts: Vec<(String, String)> = {
+            let (world, _) = sim.merge().world();
+            let linked = world.store.accounts.values().filter(|account| account.status != Status::Incomplete);
+            linked.map(|account| (account.id.clone(), account.category.clone())).collect()
+        };
+        if accounts.is_empty() {
+            continue;
+        }
+        let (id, category) = &accounts[sim.chance().below(accounts.len() as u64) as usize];
+        let models: Vec<&str> =
+            MODELS.into_iter().filter(|model| model.split('.').next() == Some(category.as_str())).collect();
+        let (model, count, choice) = {
+            let mut chance = sim.chance();
+            (chance.of(&models), chance.between(1, 8), chance.below(100))
+        };
+        let call = async |action: &str, body: Value| control(&sim, &format!("accounts/{id}/{action}"), body).await;
+        match choice {
+            0..=39 => drop(call("mutate", json!({"model_id": model, "count": count})).await),
+            40..=59 => drop(call("delete-records", json!({"model_id": model, "count": count})).await),
+            60..=74 => grow(&sim, model, count),
+            75..=84 => drop(call("start-sync", json!({"duration_ms": sim.scenario().sync_duration_ms})).await),
+            85..=88 => drop(call("start-sync", json!({"models": [model], "result": "FAILED"})).await),
+            89..=92 => drop(call("start-sync", json!({"models": [model], "result": "PARTIALLY_SYNCED"})).await),
+            93..=94 if sim.scenario().relinks => drop(call("relink-needed", json!({})).await),
+            95..=96 => drop(call("issue", json!({"kind": "missing_permissions"})).await),
+            97..=98 => drop(call("resolve-issue", json!({})).await),
+            99 if sim.scenario().removals => drop(call("remove", json!({})).await),
+            _ => {}
+        }
+    }
+}
+
+/// The provider has more records of a model from now on.
+fn grow(sim: &Sim, model: &str, count: u64) {
+    let (mut world, now) = sim.merge().world();
+    let mut settings = world.store.settings.clone();
+    *settings.records.entry(model.to_owned()).or_default() += count;
+    world.set_settings(settings, now);
+    drop(world);
+    sim.note(&format!("merge {model} grows by {count}"));
+}

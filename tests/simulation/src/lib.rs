@@ -1,0 +1,160 @@
+//! The simulation: the production handlers of worker, poller, webhook, exchange, relink and delete on one thread, under
+//! a clock that moves only when everybody waits. The AWS SDK's HTTP client and Merge's transport are answered in process,
+//! and at each effect the dice of the seed say what goes wrong. Then faults stop, and what must hold is looked at.
+//!
+//! One seed is one run: [`run`] twice with one seed gives the same fingerprint.
+
+mod actors;
+mod aftermath;
+mod chance;
+mod cloud;
+mod follower;
+mod host;
+mod logs;
+mod machine;
+mod merge;
+mod process;
+mod sim;
+mod trace;
+mod watch;
+mod wire;
+
+use std::time::Duration;
+
+use merge_sandbox::account::Status;
+use serde_json::json;
+use shared::ambient;
+use shared::domain::endpoint::Rule;
+use shared::domain::message::SyncMode;
+use shared::store::{Store, StoreError};
+
+pub use chance::Scenario;
+
+use actors::User;
+use aftermath::{ORGANIZATIONS, all_accounts};
+use follower::Follower;
+use host::Host;
+use sim::Sim;
+
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    pub seed: u64,
+    /// What was found broken; empty when everything held.
+    pub broken: Vec<String>,
+    pub fingerprint: u64,
+    /// Lines of the trace: how much happened.
+    pub lines: u64,
+}
+
+/// How long the world may take to come to rest after the last fault.
+const REST: Duration = Duration::from_secs(8 * 60 * 60);
+
+/// Runs one seed. `shown`: prints the trace.
+pub fn run(seed: u64, shown: bool) -> Outcome {
+    run_in(seed, shown, |scenario| scenario)
+}
+
+/// Runs one seed in a world that is adjusted first.
+pub fn run_in(seed: u64, shown: bool, adjust: impl FnOnce(Scenario) -> Scenario) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.expect("a runtime");
+    // Handlers are run as Lambda runs them: nothing asks whether they could move to another thread.
+    let outcome = tokio::task::LocalSet::new().block_on(&runtime, async {
+        let sim = Sim::new(seed, shown, adjust);
+        let _logging = logs::to(&sim);
+        sim.note(&format!("seed {seed} {:?}", sim.scenario()));
+        if let Err(error) = live(&sim).await {
+            sim.watch().broken(format!("the watch could not read: {error}"));
+        }
+        let (fingerprint, lines) = sim.fingerprint();
+        let broken = sim.watch().found().to_vec();
+        Outcome { seed, broken, fingerprint, lines }
+    });
+    ambient::replace(None);
+    outcome
+}
+
+async fn live(sim: &Sim) -> Result<(), StoreError> {
+    let host = Host::new(sim);
+    let store = machine::quiet_store(sim);
+    let user = |organization, category| User { sim: sim.clone(), host: host.clone(), organization, category };
+    let users =
+        [user(ORGANIZATIONS[0], "hris"), user(ORGANIZATIONS[0], sim.scenario().other), user(ORGANIZATIONS[1], "hris")];
+    sim.watch().secret("dev-api-key");
+    sim.watch().secret("dev-webhook-key");
+
+    // 1. Everybody lives, and things go wrong.
+    tokio::task::spawn_local(host.clone().event_source());
+    tokio::task::spawn_local(host.clone().webhooks());
+    tokio::task::spawn_local(host.clone().schedule());
+    tokio::task::spawn_local(actors::provider(sim.clone()));
+    for user in &users {
+        tokio::task::spawn_local(user.clone().live());
+    }
+    let mut follower = Follower::default();
+    while sim.elapsed() < sim.scenario().chaos {
+        let wait = sim.chance().millis(5_000, 240_000);
+        tokio::time::sleep(wait).await;
+        for account in all_accounts(&store).await.iter().filter(|account| account.status.connected()) {
+            follower.follow(sim, &store, account).await?;
+        }
+    }
+
+    // 2. Faults stop; users repair what only they can, and Merge syncs once more.
+    sim.calm_down();
+    host.recycle();
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    last_sync(sim, &users, &store).await;
+
+    // 3. Everything comes to rest, and then must be as it should.
+    let until = sim.elapsed() + REST;
+    while let Some(why) = aftermath::unrest(sim, &store).await? {
+        if sim.elapsed() > until {
+            sim.watch().broken(format!("it does not come to rest: {why}"));
+            break;
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    aftermath::check(sim, &store, &mut follower).await
+}
+
+/// Relinks what needs it, lets Merge sync everything, and has read in full what is only read so.
+async fn last_sync(sim: &Sim, users: &[User], store: &Store) {
+    for user in users {
+        for _ in 0..3 {
+            let Some(account) = user.account().await else { break };
+            let ill = {
+                let (world, _) = sim.merge().world();
+                let found = world.store.accounts.get(account.merge_id.as_str());
+                found.is_some_and(|found| found.status == Status::RelinkNeeded)
+            };
+            if !(ill && account.status.connected()) {
+                break;
+            }
+            user.reconnect(&account).await;
+        }
+    }
+    let ids: Vec<String> = {
+        let (mut world, now) = sim.merge().world();
+        let mut settings = world.store.settings.clone();
+        settings.sync_interval_ms = 30 * 24 * 3_600_000;
+        world.set_settings(settings, now);
+        let linked = world.store.accounts.values().filter(|account| account.status != Status::Incomplete);
+        linked.map(|account| account.id.clone()).collect()
+    };
+    for id in ids {
+        merge::control(sim, &format!("accounts/{id}/resolve-issue"), json!({})).await;
+        merge::control(sim, &format!("accounts/{id}/start-sync"), json!({"duration_ms": 5_000})).await;
+    }
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    for account in all_accounts(store).await.iter().filter(|account| account.status.connected()) {
+        let full = follower::endpoints(account).into_iter().filter(|endpoint| endpoint.rule() == Rule::Full);
+        let models: Vec<String> = full.map(|endpoint| endpoint.key()).collect();
+        if !models.is_empty()
+            && let Some(user) = users.iter().find(|user| user.organization == account.organization.as_str())
+        {
+            user.refresh(account, SyncMode::Full, models).await;
+        }
+    }
+}

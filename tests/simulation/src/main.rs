@@ -1,0 +1,91 @@
+//! `cargo sim`: runs seeds, prints the first that fails, or replays one with its trace.
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use clap::Parser;
+use simulation::{Outcome, run};
+
+/// Runs the production handlers under seeded faults and looks at what must hold.
+#[derive(Parser)]
+struct Arguments {
+    /// Replays one seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Prints everything that happens.
+    #[arg(long)]
+    trace: bool,
+    /// Runs these seeds, for example 1..1000.
+    #[arg(long, value_parser = range)]
+    seeds: Option<(u64, u64)>,
+    /// Runs fresh seeds for so many minutes.
+    #[arg(long)]
+    minutes: Option<f64>,
+    /// Goes on after a failure.
+    #[arg(long)]
+    all: bool,
+}
+
+fn range(text: &str) -> Result<(u64, u64), String> {
+    let parts = text.split_once("..").and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+    parts.ok_or_else(|| "two numbers with .. between them".to_owned())
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let failed = match arguments.seed {
+        Some(seed) => report(&run(seed, arguments.trace)),
+        None => many(&arguments),
+    };
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Runs seeds on every core until one fails; whether one did.
+fn many(arguments: &Arguments) -> bool {
+    let fresh = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() * 1_000_000);
+    let (from, to) = arguments.seeds.unwrap_or_else(|| (fresh(), u64::MAX));
+    let minutes = arguments.minutes.or(arguments.seeds.is_none().then_some(1.0));
+    let until = minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(minutes * 60.0));
+    let (next, failed, done) = (AtomicU64::new(from), AtomicBool::new(false), Mutex::new(0_u64));
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            let over = until.is_some_and(|until| Instant::now() >= until);
+            if seed >= to || over || (failed.load(Ordering::Relaxed) && !arguments.all) {
+                return;
+            }
+            let outcome = run(seed, false);
+            if !outcome.broken.is_empty() {
+                report(&outcome);
+                failed.store(true, Ordering::Relaxed);
+            }
+            if let Ok(mut done) = done.lock() {
+                *done += 1;
+            }
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(work);
+        }
+    });
+    println!("{} seeds from {from}", done.lock().map_or(0, |done| *done));
+    failed.load(Ordering::Relaxed)
+}
+
+/// Prints what is broken; whether anything is.
+fn report(outcome: &Outcome) -> bool {
+    let Outcome { seed, broken, fingerprint, lines } = outcome;
+    if broken.is_empty() {
+        println!("seed {seed}: holds ({lines} lines, {fingerprint:016x})");
+        return false;
+    }
+    println!("seed {seed}: BROKEN ({lines} lines). Replay: cargo sim --seed {seed} --trace");
+    for what in broken {
+        println!("  {what}");
+    }
+    true
+}

@@ -1,0 +1,231 @@
+//! Wire: the AWS SDK's HTTP client of one process. Requests go to the run's [`Cloud`](crate::cloud) through the
+//! process's gate; here AWS is made to throttle, to cancel transactions, to leave work undone and to serve stale reads.
+
+use std::sync::Arc;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider, StalledStreamProtectionConfig};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use serde_json::{Value, json};
+
+use crate::cloud::Answer;
+use crate::process::{NoAnswer, Process};
+use crate::sim::Sim;
+use crate::watch;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Wire {
+    sim: Sim,
+    process: Arc<Process>,
+}
+
+impl Wire {
+    /// The SDK configuration of a process. The SDK itself tries nothing again: every attempt is the store's own.
+    pub fn sdk(sim: &Sim, process: &Arc<Process>) -> SdkConfig {
+        let wire = Self { sim: sim.clone(), process: Arc::clone(process) };
+        let credentials = Credentials::new("test", "test", None, None, "test");
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .endpoint_url("http://127.0.0.1:3")
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::disabled())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .http_client(wire)
+            .build()
+    }
+
+    async fn answer(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
+        let (service, action) = target.split_once('.').unwrap_or((&target, ""));
+        let input: Value = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
+        let call = Call { service: service.to_owned(), action: action.to_owned(), input };
+        let planned = call.planned(&self.sim, &self.process);
+        let (sim, process) = (self.sim.clone(), Arc::clone(&self.process));
+        let effect = async move {
+            let answer = match planned {
+                Some(refusal) => refusal,
+                None => call.run(&sim, &process),
+            };
+            if process.is_quiet() {
+                return answer;
+            }
+            let code = answer.1["__type"].as_str().unwrap_or_default().rsplit('#').next().unwrap_or_default();
+            sim.note(&format!("{} {} {} {}{code}", process.name, call.action, call.subject(), answer.0));
+            answer
+        };
+        let (status, body) = self.process.effect(&self.sim, effect).await.map_err(|why| match why {
+            NoAnswer::Unsent => ConnectorError::io("the connection was refused".into()),
+            NoAnswer::Lost => ConnectorError::timeout("no answer came".into()),
+        })?;
+        let status = status.try_into().map_err(|_| ConnectorError::user("no HTTP status".into()))?;
+        Ok(HttpResponse::new(status, SdkBody::from(body.to_string())))
+    }
+}
+
+impl HttpClient for Wire {
+    fn http_connector(
+        &self,
+        _settings: &HttpConnectorSettings,
+        _components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Wire {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::new(self.clone().answer(request))
+    }
+}
+
+struct Call {
+    service: String,
+    action: String,
+    input: Value,
+}
+
+fn refused(code: &str, message: &str) -> Answer {
+    (400, json!({"__type": format!("com.amazonaws#{code}"), "message": message, "Message": message}))
+}
+
+impl Call {
+    /// An answer of AWS's that stands for something that went wrong there, if the dice say so.
+    fn planned(&self, sim: &Sim, process: &Process) -> Option<Answer> {
+        let (faults, mut chance) = (process.faults(sim), sim.chance());
+        let conflicts = matches!(self.action.as_str(), "TransactWriteItems" | "PutItem" | "UpdateItem");
+        let refusal = if self.service.starts_with("DynamoDB") && conflicts && chance.hits(faults.conflict) {
+            let writes = self.input["TransactItems"].as_array().map_or(0, Vec::len);
+            Some(match writes {
+                0 => refused("TransactionConflictException", "Transaction is ongoing for the item"),
+                _ => {
+                    let rest = ", None".repeat(writes - 1);
+                    let text = "Transaction cancelled, please refer cancellation reasons for specific reasons";
+                    refused("TransactionCanceledException", &format!("{text} [TransactionConflict{rest}]"))
+                }
+            })
+        } else if chance.hits(faults.throttle) {
+            Some(refused("ThrottlingException", "Rate exceeded"))
+        } else {
+            None
+        };
+        if refusal.is_some() {
+            process.fault();
+        }
+        refusal
+    }
+
+    fn run(&self, sim: &Sim, process: &Process) -> Answer {
+        let now = sim.now().as_millisecond().unsigned_abs();
+        if self.service == "AmazonSQS" {
+            sim.watch().public("a queue message", &self.input.to_string());
+            return sim.cloud().sqs(&self.action, &self.input, now);
+        }
+        match self.service.as_str() {
+            "TrentService" => sim.cloud().kms(&self.action, &self.input),
+            "secretsmanager" => (200, json!({"Name": "keys", "SecretString": r#"["dev-webhook-key"]"#})),
+            "AWSEvents" => {
+                sim.watch().public("an event", &self.input.to_string());
+                (200, json!({"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}))
+            }
+            _ => self.dynamodb(sim, process),
+        }
+    }
+
+    fn dynamodb(&self, sim: &Sim, process: &Process) -> Answer {
+        let faults = process.faults(sim);
+        match self.action.as_str() {
+            "BatchGetItem" | "BatchWriteItem" if sim.chance().hits(faults.unprocessed) => {
+                process.fault();
+                return self.half(sim);
+            }
+            // Only reads of the index may be stale: all others ask for consistency.
+            "Query" if self.input.get("IndexName").is_some() && sim.chance().hits(faults.stale) => {
+                process.fault();
+                if let Some(earlier) = sim.watch().earlier(&self.input.to_string()) {
+                    return (200, earlier);
+                }
+            }
+            "Query" | "GetItem" if self.input.get("IndexName").is_none() => {
+                if !process.is_quiet() && self.input["ConsistentRead"] != Value::Bool(true) {
+                    sim.watch().broken(format!("a read that is not consistent: {}", self.input));
+                }
+            }
+            _ => {}
+        }
+        let answer = sim.cloud().dynamodb(&self.action, &self.input);
+        if answer.0 == 200 {
+            sim.watch().written(&self.action, &self.input);
+            if self.input.get("IndexName").is_some() {
+                sim.watch().remember(self.input.to_string(), answer.1.clone());
+            }
+        }
+        answer
+    }
+
+    /// Does the first half of a batch and names the rest as unprocessed.
+    fn half(&self, sim: &Sim) -> Answer {
+        let mut input = self.input.clone();
+        let mut left = json!({});
+        let (Some(tables), get) = (input["RequestItems"].as_object_mut(), self.action == "BatchGetItem") else {
+            return refused("ValidationException", "no RequestItems");
+        };
+        for (table, requests) in tables.iter_mut() {
+            let rest = if get { &mut requests["Keys"] } else { &mut *requests };
+            let Some(rest) = rest.as_array_mut() else { continue };
+            let kept = rest.len().div_ceil(2);
+            let later = rest.split_off(kept);
+            if !later.is_empty() {
+                left[table] = if get { json!({"Keys": later, "ConsistentRead": true}) } else { json!(later) };
+            }
+        }
+        let (status, mut answer) = sim.cloud().dynamodb(&self.action, &input);
+        if status == 200 {
+            sim.watch().written(&self.action, &input);
+            answer[if get { "UnprocessedKeys" } else { "UnprocessedItems" }] = left;
+        }
+        (status, answer)
+    }
+
+    /// What it is about, for the trace.
+    fn subject(&self) -> String {
+        let name = |item: &Value| {
+            let (pk, sk) = watch::key(item);
+            format!("{pk} {sk}")
+        };
+        match self.action.as_str() {
+            "PutItem" => {
+                let detail = match (self.input["Item"]["epoch"]["N"].as_str(), self.input["Item"]["n"]["N"].as_str()) {
+                    (Some(epoch), Some(n)) => format!(" {epoch}.{n}"),
+                    _ => String::new(),
+                };
+                name(&self.input["Item"]) + &detail
+            }
+            "GetItem" | "UpdateItem" | "DeleteItem" => name(&self.input["Key"]),
+            "TransactWriteItems" => {
+                let writes = self.input["TransactItems"].as_array().into_iter().flatten();
+                let names = writes.map(|write| {
+                    let write = write.as_object().and_then(|write| write.values().next()).unwrap_or(&Value::Null);
+                    name(if write.get("Item").is_some() { &write["Item"] } else { &write["Key"] })
+                });
+                names.take(4).collect::<Vec<_>>().join(" + ")
+            }
+            "Query" => {
+                let values = self.input["ExpressionAttributeValues"].as_object().into_iter().flatten();
+                values.filter_map(|(_, value)| value["S"].as_str()).collect::<Vec<_>>().join(" ")
+            }
+            "SendMessage" => self.input["MessageBody"].as_str().unwrap_or_default().to_owned(),
+            "SendMessageBatch" => format!("{} messages", self.input["Entries"].as_array().map_or(0, Vec::len)),
+            _ => String::new(),
+        }
+    }
+}
