@@ -19,7 +19,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let sdk = config::aws::sdk_config(&aws)?;
     let linking = Linking {
         store: Store::connect(&sdk, &tables),
-        merge: MergeClient::new(&merge, secrets::api_key(&sdk, &merge).await?)?,
+        merge: secrets::merge_client(&sdk, &merge).await?,
         tokens: Arc::new(TokenCipher::new(&sdk, &token_key)),
         history: retention.history,
     };

@@ -15,7 +15,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let sdk = config::aws::sdk_config(&aws)?;
     let limiter = Limiter::new(linking.token_burst);
     let store = Store::connect(&sdk, &tables);
-    let merge = MergeClient::new(&merge, secrets::api_key(&sdk, &merge).await?)?;
+    let merge = secrets::merge_client(&sdk, &merge).await?;
     let tokens = LinkTokens { store, merge, identity, linking, retention, limiter };
     http::serve(|request| link_token::handle(&tokens, request)).await
 }

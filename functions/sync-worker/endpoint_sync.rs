@@ -175,11 +175,11 @@ impl EndpointSync<'_> {
                 }
             };
             let next = page.next.as_ref().map(|cursor| cursor.as_str().to_owned());
-            if let Some(cursor) = &next {
-                if open.cursor.as_ref() == Some(cursor) || !seen.insert(cursor.clone()) {
-                    report.end = End::Broken("Merge sent the same cursor twice".to_owned());
-                    return Ok(());
-                }
+            if let Some(cursor) = &next
+                && (open.cursor.as_ref() == Some(cursor) || !seen.insert(cursor.clone()))
+            {
+                report.end = End::Broken("Merge sent the same cursor twice".to_owned());
+                return Ok(());
             }
 
             // Write this page while the next one is on its way; only reading is ahead of the commit.

@@ -8,7 +8,6 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 use shared::{
     config::{self, aws, aws::Aws},
     linking::Linking,
-    merge::MergeClient,
     queue::Queue,
     secrets::{self, TokenCipher},
     store::Store,
@@ -33,7 +32,7 @@ async fn main() -> Result<(), Error> {
     telemetry::init(&logging);
     let sdk = aws::sdk_config(&aws)?;
     let store = Store::connect(&sdk, &tables);
-    let client = MergeClient::new(&merge, secrets::api_key(&sdk, &merge).await?)?;
+    let client = secrets::merge_client(&sdk, &merge).await?;
     let linking = Linking {
         store: store.clone(),
         merge: client.clone(),

@@ -5,6 +5,8 @@
 //! `domain` does no I/O and imports nothing of ours. `merge`, `store` and `queue` never import each other; `linking`,
 //! above them, holds what two functions do with all three.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on fails"))]
+
 pub mod ambient;
 pub mod api;
 pub mod config;
