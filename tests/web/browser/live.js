@@ -105,10 +105,12 @@ export async function tokenOf(organization) {
  * @param {string} organization
  * @param {string} method
  * @param {string} path
+ * @param {unknown} [sent]
  * @returns {Promise<{status: number, body: any}>}
  */
-export async function api(organization, method, path) {
-  const answer = await fetch(stack.api + path, { method, headers: { authorization: `Bearer ${await tokenOf(organization)}` } });
+export async function api(organization, method, path, sent) {
+  const headers = { authorization: `Bearer ${await tokenOf(organization)}`, "content-type": "application/json" };
+  const answer = await fetch(stack.api + path, { method, headers, body: sent === undefined ? undefined : JSON.stringify(sent) });
   const text = await answer.text();
   return { status: answer.status, body: text ? JSON.parse(text) : null };
 }
