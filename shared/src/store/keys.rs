@@ -19,8 +19,10 @@ impl Key {
     }
 }
 
-/// Sort-key prefixes, for queries over one kind of item in a partition.
+/// Prefixes: of sort keys, for queries over one kind of item in a partition, and of one partition.
 pub mod prefix {
+    /// Of partitions.
+    pub const ORGANIZATION: &str = "ORG#";
     pub const ACCOUNT: &str = "ACCOUNT#";
     pub const PENDING: &str = "PENDING#";
     pub const SYNC: &str = "SYNC#";
@@ -31,7 +33,7 @@ pub mod prefix {
 
 /// The partition of everything an organization owns.
 pub fn organization(organization: &OrganizationId) -> String {
-    format!("ORG#{organization}")
+    format!("{}{organization}", prefix::ORGANIZATION)
 }
 
 pub fn pending(of: &OrganizationId, category: Category) -> Key {

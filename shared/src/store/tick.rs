@@ -103,8 +103,9 @@ impl Store {
 
 fn due_of(item: &Item) -> Result<DueAccount, StoreError> {
     let reader = Reader(item);
-    let organization = reader.text("pk")?.trim_start_matches("ORG#");
-    let account = reader.text("sk")?.trim_start_matches(keys::prefix::ACCOUNT);
+    let (pk, sk) = (reader.text("pk")?, reader.text("sk")?);
+    let organization = pk.strip_prefix(keys::prefix::ORGANIZATION).unwrap_or(pk);
+    let account = sk.strip_prefix(keys::prefix::ACCOUNT).unwrap_or(sk);
     Ok(DueAccount {
         of: AccountRef {
             organization: OrganizationId::parse(organization).map_err(|e| reader.corrupt(e.to_string()))?,
