@@ -58,7 +58,7 @@ impl Linking {
                 self.record_admission(&account, EventKind::Connected, &claim.source, now).await;
                 Ok(Admission::Created(account))
             }
-            Completion::Existing(account) => Ok(Admission::Unchanged(account)),
+            Completion::Existing(account) => self.unchanged(account, claim).await,
             // One Merge account under two origin ids: with duplicates answered silently, it is the earlier one.
             Completion::Owned(owner) => self.welcome_back(claim, details, &owner, Some(slot), now).await,
             Completion::ReservationGone => Ok(Admission::Refused(Refusal::NotOurs)),
@@ -96,7 +96,7 @@ impl Linking {
         };
         let again = linked_again(&account, claim, now);
         if same_token && !again {
-            return Ok(Admission::Unchanged(account));
+            return self.unchanged(account, claim).await;
         }
         // Nobody asked to repair this account, and an attempt to add one is open: the attempt found the duplicate.
         let duplicate = account.status == AccountStatus::Complete && matches!(claim.source, Source::Exchange { .. });
@@ -104,7 +104,7 @@ impl Linking {
             self.store.free_reservation(slot).await?;
         }
 
-        let earlier_hash = account.public_token_hash.clone();
+        let earlier = account.public_token_hash.clone();
         let changed = self.store.change_account(&owner.organization, owner.account, |account| {
             if !account.status.connected() {
                 return Change::Keep;
@@ -115,15 +115,42 @@ impl Linking {
         let Some(account) = changed.await?.filter(|account| account.status.connected()) else {
             return Ok(Admission::Refused(Refusal::Leaving));
         };
-        if let Some(hash) = earlier_hash.filter(|hash| claim.public_token_hash.as_ref().is_some_and(|new| new != hash))
-        {
-            self.store.erase_exchange(&hash).await?;
-        }
+        self.forget_exchange(earlier, claim).await?;
         if again {
             self.record_admission(&account, EventKind::Relinked, &claim.source, now).await;
             return Ok(Admission::Relinked(account));
         }
         Ok(Admission::Unchanged(account))
+    }
+
+    /// An account that stands as it is. The page's exchange is noted on it all the same, because the webhook may have
+    /// been faster: with the account, its exchange row is erased.
+    async fn unchanged(&self, account: LinkedAccount, claim: &Claim) -> Result<Admission, LinkError> {
+        let earlier = account.public_token_hash.clone();
+        if claim.public_token_hash.is_none() || claim.public_token_hash == earlier {
+            return Ok(Admission::Unchanged(account));
+        }
+        let noted = self.store.change_account(&account.organization, account.id, |account| {
+            if !account.status.connected() {
+                return Change::Keep;
+            }
+            account.public_token_hash.clone_from(&claim.public_token_hash);
+            Change::Write
+        });
+        let Some(account) = noted.await?.filter(|account| account.status.connected()) else {
+            return Ok(Admission::Refused(Refusal::Leaving));
+        };
+        self.forget_exchange(earlier, claim).await?;
+        Ok(Admission::Unchanged(account))
+    }
+
+    /// An account knows its last exchange only; the row of an earlier one goes at once.
+    async fn forget_exchange(&self, earlier: Option<String>, claim: &Claim) -> Result<(), LinkError> {
+        let replaced = |hash: &String| claim.public_token_hash.as_ref().is_some_and(|new| new != hash);
+        if let Some(hash) = earlier.filter(replaced) {
+            self.store.erase_exchange(&hash).await?;
+        }
+        Ok(())
     }
 }
 
