@@ -8,6 +8,9 @@
 
 /** @typedef {ReturnType<typeof createHostSession>} HostSession */
 
+/** The configured origins that a message can be addressed to. @param {PageConfig} config */
+const originsOf = (config) => config.host_origins.filter((origin) => URL.canParse(origin) && new URL(origin).origin === origin);
+
 /**
  * A session whose tokens come from the host. `signOut` and `start` are the host's business.
  * @param {PageConfig} config
@@ -18,7 +21,7 @@ export function createHostSession(config) {
   let waiting = [];
 
   window.addEventListener("message", (event) => {
-    if (event.source !== window.parent || !config.host_origins.includes(event.origin)) return;
+    if (event.source !== window.parent || !originsOf(config).includes(event.origin)) return;
     if (event.data?.type !== "tether:access-token" || typeof event.data.access_token !== "string") return;
     token = event.data.access_token;
     waiting.forEach((resolve) => resolve(token));
@@ -46,5 +49,5 @@ export function createHostSession(config) {
  */
 export function tellHost(config, event) {
   if (window.parent === window) return;
-  config.host_origins.forEach((origin) => window.parent.postMessage(event, origin));
+  originsOf(config).forEach((origin) => window.parent.postMessage(event, origin));
 }

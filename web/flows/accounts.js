@@ -116,6 +116,13 @@ export function createAccountsFlow({ config, api, store, language, focus, listed
     schedule();
   }
 
+  /** Where a Connect button waits for this account to go, its sentence moves on. @param {string} id */
+  function replaced(id) {
+    for (const [key, message] of Object.entries(store.get().notices)) {
+      if (message.replaces === id) store.put("notices", key, { key: "problem.disconnecting", tone: "info" });
+    }
+  }
+
   /**
    * Runs one action with its control marked busy; a failure becomes a notice at the account.
    * @param {string} control
@@ -181,6 +188,7 @@ export function createAccountsFlow({ config, api, store, language, focus, listed
       try {
         await api.remove(id);
         store.announce(language.t("announce.deleted", { name: nameOf(account) }));
+        replaced(id);
         disconnected(account);
       } catch (thrown) {
         const problem = asProblem(thrown, "delete");

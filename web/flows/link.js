@@ -50,7 +50,9 @@ export function createLinkFlow({ api, store, dialog, language, reload, focus, co
   /** @param {Wish} wish @param {Problem} problem */
   function fail(wish, problem) {
     show(wish.key, null);
-    if (!problem.isLeaving) tell(wish, explain(problem));
+    if (problem.isLeaving) return;
+    const inTheWay = problem.code === "already_connected" && store.get().accounts?.find((a) => a.category === wish.category);
+    tell(wish, { ...explain(problem), ...(inTheWay ? { replaces: inTheWay.id } : {}) });
   }
 
   /**

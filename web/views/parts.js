@@ -72,7 +72,8 @@ export function notice(page, key) {
 }
 
 /** @param {Page} page @param {Message} message @param {string} [id] */
-export function messageView({ language }, message, id) {
+export function messageView({ language, actions }, message, id) {
+  const { replaces } = message;
   return h(
     "p",
     { class: `notice notice-${message.tone ?? "info"}`, id },
@@ -84,6 +85,7 @@ export function messageView({ language }, message, id) {
       message.reference
         ? h("span", { class: "reference" }, " ", language.t("problem.reference", { reference: message.reference }))
         : null,
+      replaces ? button({ class: "button-link", onPress: () => actions.askToDelete(replaces) }, language.t("action.replace")) : null,
     ),
   );
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { accountsOf, newOrganization, person, sandbox, signIn, until } from "./harness.js";
 import { close, dialogOf, enter, finish, newCredential } from "./provider.js";
-import { scriptProblem } from "./states.js";
+import { holdUntil, scriptProblem } from "./states.js";
 
 /** @type {Partial<PageConfig>} */
 const CENTRE = { mode: "app_centre" };
@@ -13,9 +13,9 @@ test("a chosen system goes straight to its own configuration and is stored under
   const { page } = await person(t, { config: CENTRE });
   await signIn(page, organization);
   const asked = page.waitForRequest((request) => request.url().endsWith("/v1/link-tokens"));
+  await holdUntil(page, /\/v1\/link-tokens$/, () => page.locator("#connect-hris-workday").getByText("Connecting…").waitFor());
   await page.locator("#connect-hris-workday").click();
   assert.deepEqual((await asked).postDataJSON(), { category: "hris", language: "en", integration: "workday" });
-  await page.locator("#connect-hris-workday").getByText("Connecting…").waitFor();
   await page.getByTestId("merge-link-credential").waitFor();
   assert.equal(await page.getByTestId("merge-link-search").count(), 0);
   await enter(page, newCredential());

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { accountsOf, announced, api, chooseOrganization, newOrganization, person, sandbox, signIn, until } from "./harness.js";
 import { choose, close, connect, dialogOf, enter, finish, newCredential } from "./provider.js";
-import { scriptProblem } from "./states.js";
+import { holdUntil, scriptProblem } from "./states.js";
 
 /** Bound of a whole first sync of a small account. */
 const FIRST_SYNC_MS = 90_000;
@@ -15,8 +15,8 @@ test("connect, watch the first sync, read its counts", async (t) => {
   await signIn(page, organization);
   await page.locator(".empty").waitFor();
   const tokens = page.waitForResponse((response) => response.url().endsWith("/v1/link-tokens"));
+  await holdUntil(page, /\/v1\/link-tokens$/, () => page.locator("#connect-hris").getByText("Initializing…").waitFor());
   await page.getByRole("button", { name: "Connect HRIS integration" }).click();
-  await page.locator("#connect-hris").getByText("Initializing…").waitFor();
   assert.equal((await tokens).status(), 201);
   await choose(page, "bamboohr");
   assert.equal(await page.locator("#connect-hris").textContent(), "Connect HRIS integration");
@@ -26,7 +26,7 @@ test("connect, watch the first sync, read its counts", async (t) => {
 
   const row = page.locator(".account");
   assert.equal(await row.locator("h3").textContent(), "BambooHR");
-  assert.match((await page.locator(":focus").getAttribute("id")) ?? "", /^account-/);
+  await until(() => page.evaluate(() => document.activeElement?.id.startsWith("account-") ?? false), "focus is on the new row");
   await announced(page, /BambooHR is connected/);
   await row.getByText("First sync running").waitFor();
   await row.locator(".kind").first().waitFor();

@@ -28,6 +28,25 @@ for (const { status, code, headers, sentence } of CASES) {
   });
 }
 
+test("where only one system fits, the one in the way can be replaced from the sentence", async (t) => {
+  const { page } = await person(t);
+  let accounts = [account()];
+  await scriptReads(page, { accounts: () => accounts });
+  await scriptProblem(page, /\/v1\/link-tokens$/, "POST", { status: 409, code: "already_connected" });
+  await page.route(/\/v1\/linked-accounts\/[^/]+$/, (route) => {
+    accounts = [];
+    return route.fulfill({ status: 202, json: {} });
+  });
+  await signIn(page);
+  await page.locator("#connect-hris").click();
+  await page.getByRole("button", { name: "Replace it" }).click();
+  const question = page.getByRole("dialog");
+  await question.getByText("This action is permanent. Do you want to proceed?").waitFor();
+  await question.getByRole("button", { name: "Delete integration" }).click();
+  await page.locator(".account").waitFor({ state: "detached" });
+  await page.locator("#notice-connect-hris").getByText(/connect the next one here in a few minutes/).waitFor();
+});
+
 test("no network: a sentence, and the button is restored", async (t) => {
   const { page } = await person(t);
   await scriptReads(page, { accounts: () => [] });

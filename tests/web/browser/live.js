@@ -20,7 +20,7 @@ const FLAGS = [
   "--disable-features=LocalNetworkAccessChecks",
 ];
 /** Bound of every wait; a first sync has its own. */
-export const PATIENCE_MS = 15_000;
+export const PATIENCE_MS = 30_000;
 
 /** @typedef {import("playwright-core").Page} BrowserPage */
 /** @typedef {{page: string, api: string, sandbox: string, token: string, merge: string, issuer: string}} Stack */

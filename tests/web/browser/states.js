@@ -161,3 +161,19 @@ export async function scriptProblem(page, path, method, { status, code, headers 
     { times },
   );
 }
+
+/**
+ * Lets the next request of a path go only once something was seen, so that a passing state can be looked at.
+ * @param {BrowserPage} page
+ * @param {RegExp} path
+ * @param {() => Promise<unknown>} seen
+ */
+export const holdUntil = (page, path, seen) =>
+  page.route(
+    path,
+    async (route) => {
+      await seen();
+      await route.fallback();
+    },
+    { times: 1 },
+  );
