@@ -25,11 +25,15 @@ async function assemble(config) {
   const store = createStore();
   store.set({ tab: config.categories[0] ?? "" });
 
-  /** @type {string | null} */
+  /** @type {{id: string, from?: string} | null} */
   let wantedFocus = null;
-  /** @param {string} elementId */
-  function focus(elementId) {
-    wantedFocus = elementId;
+  /**
+   * Moves the focus after the next drawing.
+   * @param {string} id
+   * @param {string} [from] only if the person is still there, or nowhere: nobody is torn from what they have gone on to
+   */
+  function focus(id, from) {
+    wantedFocus = { id, from };
     store.set({});
   }
 
@@ -87,9 +91,12 @@ async function assemble(config) {
   return { config, store, language, actions, accounts, catalogue, session: signIn, takeFocus };
 
   function takeFocus() {
-    const id = wantedFocus;
+    const wanted = wantedFocus;
     wantedFocus = null;
-    if (id) document.getElementById(id)?.focus();
+    if (!wanted) return;
+    const at = document.activeElement;
+    if (wanted.from && at && at !== document.body && at.id !== wanted.from) return;
+    document.getElementById(wanted.id)?.focus();
   }
 }
 

@@ -16,7 +16,7 @@ const RECOVERY_PAUSE_MS = 3_000;
  * @property {import("../dialog.js").Dialog} dialog
  * @property {import("../i18n.js").Language} language
  * @property {() => Promise<void>} reload reads the list again; never rejects
- * @property {(elementId: string) => void} focus after the next render
+ * @property {(id: string, from?: string) => void} focus after the next drawing; with `from` only if it is still there
  * @property {(account: LinkedAccount) => void} connected tells the host
  */
 
@@ -137,13 +137,12 @@ export function createLinkFlow({ api, store, dialog, language, reload, focus, co
           if (problem.status === 404) tell(wish, { key: "problem.not_here", reference: problem.requestId, tone: "warning" });
           else fail(wish, problem);
         }
-        if (closed) focus(destination);
+        if (closed) focus(destination, wish.key);
       },
       async closed() {
         closed = true;
-        if (store.get().attempts[wish.key]?.phase === "finishing") return;
         focus(destination ?? wish.key);
-        if (destination) return;
+        if (destination || store.get().attempts[wish.key]?.phase === "finishing") return;
         if (turn === newest) show(wish.key, null);
         if (objected) tell(wish, { key: "problem.not_accepted", tone: "warning" });
         // Whoever finished in another window is not told to start again: the server knows.

@@ -61,7 +61,7 @@ function setUp({ exchange = () => account(), listed = () => [] } = {}) {
     async reload() {
       store.set({ accounts: listed() });
     },
-    focus: (id) => calls.focus.push(id),
+    focus: (id, from) => calls.focus.push(from ? `${id} from ${from}` : id),
     connected: () => (calls.connected += 1),
   });
   return { flow, store, dialogs, wishes, calls, gates };
@@ -104,6 +104,17 @@ test("success is told only when the exchange is stored, and focus moves when the
   assert.deepEqual(calls.focus, []);
   dialogs[0].events.closed();
   assert.deepEqual(calls.focus, ["account-a1"]);
+});
+
+test("a dialog closed before the exchange is stored: focus goes to the button, and on to the row only from there", async () => {
+  const { flow, dialogs, calls } = setUp();
+  await flow.connect("hris");
+  dialogs[0].events.opened();
+  dialogs[0].events.succeeded("public-token");
+  dialogs[0].events.closed();
+  assert.deepEqual(calls.focus, ["connect-hris"]);
+  await settle();
+  assert.deepEqual(calls.focus, ["connect-hris", "account-a1 from connect-hris"]);
 });
 
 test("a button pressed before another dialog opened gives its place, and neither is left disabled", async () => {
