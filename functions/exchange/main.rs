@@ -5,7 +5,6 @@ use std::sync::Arc;
 use functions::exchange::{self, Exchanges};
 use shared::config::{self, Identity, Logging, Merge, Retention, Tables, TokenKey, aws::Aws};
 use shared::linking::Linking;
-use shared::merge::MergeClient;
 use shared::queue::Queue;
 use shared::secrets::{self, TokenCipher};
 use shared::store::Store;

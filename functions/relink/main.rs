@@ -3,7 +3,6 @@
 use functions::relink::{self, Relinks};
 use shared::api::limiter::Limiter;
 use shared::config::{self, Identity, Linking, Logging, Merge, Retention, Tables, aws::Aws};
-use shared::merge::MergeClient;
 use shared::store::Store;
 use shared::{http, secrets, telemetry};
 
