@@ -17,10 +17,15 @@ use crate::ambient;
 use crate::config::Logging;
 use crate::domain::ids::OrganizationId;
 
-/// Starts logging. Only what our own crates say is logged below `warn`: libraries log headers and bodies.
+/// Namespace of the metrics of this process.
+static NAMESPACE: OnceLock<String> = OnceLock::new();
+
+/// Starts logging, and metrics in the configured namespace. Only what our own crates say is logged below `warn`:
+/// libraries log headers and bodies.
 ///
 /// A second call in the same process does nothing, which lets several handlers share one in tests.
 pub fn init(logging: &Logging) {
+    let namespace = NAMESPACE.get_or_init(|| logging.metrics_namespace.clone());
     let level = LevelFilter::from_level(logging.level);
     // The two libraries, whose handlers do nearly all the work, and the binaries' own mains.
     let ours = ["shared", "functions", "link_token", "exchange", "webhook", "integrations", "sync_worker", "poller"];
@@ -33,7 +38,7 @@ pub fn init(logging: &Logging) {
         .with_span_list(false)
         .with_ansi(false);
     if tracing_subscriber::registry().with(targets).with(lines).try_init().is_err() {
-        tracing::debug!("logging was started before");
+        tracing::debug!(namespace, "logging was started before");
     }
 }
 
@@ -142,7 +147,8 @@ pub fn count_by(metric: Metric, dimension: &str, value: u64) {
 
 fn emit(metric: Metric, value: u64, dimension: Option<&str>) {
     let now = ambient::now().as_millisecond().max(0).unsigned_abs();
-    ambient::print(&emf(function_name(), metric, value, dimension, now));
+    let namespace = NAMESPACE.get().map_or("Tether", String::as_str);
+    ambient::print(&emf(namespace, function_name(), metric, value, dimension, now));
 }
 
 fn function_name() -> &'static str {
@@ -154,13 +160,13 @@ fn function_name() -> &'static str {
 }
 
 /// One line of CloudWatch's embedded metric format.
-fn emf(function: &str, metric: Metric, value: u64, dimension: Option<&str>, now_ms: u64) -> String {
+fn emf(namespace: &str, function: &str, metric: Metric, value: u64, dimension: Option<&str>, now_ms: u64) -> String {
     let name = metric.name();
     let dimensions = if dimension.is_some() { serde_json::json!([["Kind"], []]) } else { serde_json::json!([[]]) };
     let mut line = serde_json::json!({
         "_aws": {
             "Timestamp": now_ms,
-            "CloudWatchMetrics": [{ "Namespace": "Tether", "Dimensions": dimensions, "Metrics": [{ "Name": name }] }],
+            "CloudWatchMetrics": [{ "Namespace": namespace, "Dimensions": dimensions, "Metrics": [{ "Name": name }] }],
         },
         "function": function,
         name: value,
@@ -177,18 +183,18 @@ mod tests {
 
     #[test]
     fn a_metric_is_one_line_that_cloudwatch_reads() {
-        let line = emf("webhook", Metric::WebhookForged, 1, None, 1_700_000_000_000);
+        let line = emf("tether-prod", "webhook", Metric::WebhookForged, 1, None, 1_700_000_000_000);
         let read: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert!(!line.contains('\n'));
         assert_eq!(read["WebhookForged"], 1);
-        assert_eq!(read["_aws"]["CloudWatchMetrics"][0]["Namespace"], "Tether");
+        assert_eq!(read["_aws"]["CloudWatchMetrics"][0]["Namespace"], "tether-prod");
         assert_eq!(read["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"], "WebhookForged");
         assert_eq!(read["_aws"]["Timestamp"], 1_700_000_000_000_u64);
     }
 
     #[test]
     fn a_dimension_is_counted_on_its_own_and_in_total() {
-        let line = emf("webhook", Metric::WebhookQueued, 3, Some("Issue.new\n"), 0);
+        let line = emf("Tether", "webhook", Metric::WebhookQueued, 3, Some("Issue.new\n"), 0);
         let read: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert!(!line.contains('\n'));
         assert_eq!(read["Kind"], "Issue.new\n");

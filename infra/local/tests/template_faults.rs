@@ -109,6 +109,10 @@ fn a_reference_to_nothing_names_resource_and_property() {
         fault(&secret("!GetAtt Other.Colour")),
         format!("{place} refers to Other.Colour, an attribute of AWS::SQS::Queue that is not supported")
     );
+    assert_eq!(
+        fault(&secret("!Ref Other.Alias")),
+        format!("{place} refers to Other.Alias, but Other publishes no alias")
+    );
     assert_eq!(fault(&secret("!GetAtt Other")), format!("{place} GetAtt must have the form Resource.Attribute"));
     assert_eq!(
         fault("Resources:\n  A: { Type: AWS::SQS::Queue, DependsOn: [B] }\n"),
@@ -225,6 +229,8 @@ fn intrinsic_functions_give_what_aws_gives() {
     assert_eq!(value("!Ref Other"), "http://aws/000000000000/stack-Other");
     assert_eq!(value("!GetAtt Other.Arn"), "arn:aws:sqs:us-east-1:000000000000:stack-Other");
     assert_eq!(value("{ \"Fn::GetAtt\": [Other, QueueName] }"), "stack-Other");
+    let published = "Globals:\n  Function: { AutoPublishAlias: live }\n";
+    assert_eq!(value_of("!Ref Other.Alias", published), "arn:aws:sqs:us-east-1:000000000000:stack-Other:live");
     assert_eq!(value("!Sub \"${AWS::Region}/${Other.QueueName}/${!literal}/$\""), "us-east-1/stack-Other/${literal}/$");
     assert_eq!(value("!Sub [\"${a}-${AWS::StackName}\", { a: !Ref AWS::AccountId }]"), "000000000000-stack");
     assert_eq!(value("!Join [\",\", [a, !Ref AWS::NoValue, b]]"), "a,b");

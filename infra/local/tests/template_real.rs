@@ -33,8 +33,38 @@ fn inputs() -> Inputs {
 }
 
 fn real() -> Deployment {
+    real_with(&inputs())
+}
+
+fn real_with(inputs: &Inputs) -> Deployment {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
-    load(&path, &inputs()).unwrap_or_else(|error| panic!("{error}"))
+    load(&path, inputs).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn without_an_identity_provider_the_template_brings_its_own() {
+    let mut own = inputs();
+    for name in ["OidcIssuer", "OidcAudience", "OidcClientId"] {
+        own.parameters.remove(name);
+    }
+    let (own, given) = (real_with(&own), real());
+    let authorizer = own.authorizer.as_ref().unwrap();
+    assert_eq!(authorizer.issuer, "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_UserPool");
+    assert_eq!(authorizer.audiences, ["PageClient", "ServiceClient"]);
+    let page = function(&own, "PageFunction");
+    assert_eq!(page.environment["OIDC_ISSUER"], authorizer.issuer);
+    assert_eq!(page.environment["OIDC_CLIENT_ID"], "PageClient");
+    assert_eq!(function(&own, "TokenClaimsFunction").binary, "token-claims");
+    assert!(given.functions.iter().all(|function| function.binary != "token-claims"));
+}
+
+#[test]
+fn other_origins_may_call_the_api_only_when_they_are_named() {
+    assert_eq!(real().cors_origins, Vec::<String>::new());
+    let mut inputs = inputs();
+    let origins = "https://app.example.com, https://admin.example.com";
+    inputs.parameters.insert("AllowedOrigins".to_owned(), origins.to_owned());
+    assert_eq!(real_with(&inputs).cors_origins, ["https://app.example.com", "https://admin.example.com"]);
 }
 
 #[test]
@@ -61,13 +91,11 @@ fn every_function_has_a_binary_and_only_the_actions_of_its_role() {
         .policy_statements
         .iter()
         .flat_map(|statement| serde_json::from_value::<Vec<String>>(statement["Action"].clone()).unwrap())
-        .filter(|action| !action.starts_with("logs:"))
+        .filter(|action| !action.starts_with("logs:") && !action.starts_with("xray:"))
         .collect();
     assert_eq!(actions, ["sqs:SendMessage", "kms:Encrypt", "secretsmanager:GetSecretValue", "kms:Decrypt"]);
-    assert_eq!(
-        webhook.policy_statements[1]["Resource"],
-        json!("arn:aws:sqs:us-east-1:000000000000:tether-local-SyncQueue.fifo")
-    );
+    let sends = webhook.policy_statements.iter().find(|statement| statement["Action"] == json!(["sqs:SendMessage"]));
+    assert_eq!(sends.unwrap()["Resource"], json!("arn:aws:sqs:us-east-1:000000000000:tether-local-SyncQueue.fifo"));
     assert!(webhook.function_url && !webhook.recursive_loop_allowed);
     assert_eq!(deployment.functions.iter().filter(|f| f.function_url).count(), 1);
 }

@@ -285,17 +285,23 @@ impl Section for Clock {
     }
 }
 
-/// What is logged.
-#[derive(Clone, Copy, Debug)]
+/// What is logged and counted.
+#[derive(Clone, Debug)]
 pub struct Logging {
     /// `LOG_LEVEL`, `error`, `warn`, `info` or `debug`, default `info`.
     pub level: tracing::Level,
+    /// `METRICS_NAMESPACE`, default `Tether`: CloudWatch namespace of the metrics. The stack's name, so that two stacks
+    /// in one account are counted apart.
+    pub metrics_namespace: String,
 }
 
 impl Section for Logging {
     fn read(reader: &mut Reader<'_>) -> Self {
         use tracing::Level;
         let levels = [("info", Level::INFO), ("error", Level::ERROR), ("warn", Level::WARN), ("debug", Level::DEBUG)];
-        Self { level: reader.choice("LOG_LEVEL", &levels) }
+        Self {
+            level: reader.choice("LOG_LEVEL", &levels),
+            metrics_namespace: reader.text_or("METRICS_NAMESPACE", "Tether"),
+        }
     }
 }

@@ -90,8 +90,10 @@ fn function_behind(resources: &Resources, route: &Properties) -> Result<String, 
     }
     // Either the function's ARN or API Gateway's invocation path around it.
     let arn = uri.split_once("/functions/").and_then(|(_, rest)| rest.strip_suffix("/invocations")).unwrap_or(&uri);
+    // On this machine an alias is its function: arn:aws:lambda:{region}:{account}:function:{name}[:{alias}].
+    let arn = arn.splitn(8, ':').take(7).collect::<Vec<_>>().join(":");
     resources
-        .by_arn("AWS::Serverless::Function", arn)?
+        .by_arn("AWS::Serverless::Function", &arn)?
         .map(|function| function.logical_id.clone())
         .ok_or_else(|| integration.fault("IntegrationUri", format!("is {uri:?}, no function of this template")))
 }

@@ -17,6 +17,10 @@ struct Identity<'v> {
 
 /// The value of `!Ref name`.
 pub fn reference(resolver: &Resolver, name: &str, at: &Place) -> Result<Json, TemplateError> {
+    // SAM makes `{function}.Alias` of a function that publishes one.
+    if let Some(function) = name.strip_suffix(".Alias") {
+        return published_alias(resolver, function, at).map(Json::from);
+    }
     let resource = find(resolver, name, at)?;
     let id = match resource.kind.as_str() {
         "AWS::KMS::Key" => key_arn(resolver, name),
@@ -63,6 +67,18 @@ pub fn attribute(resolver: &Resolver, name: &str, attribute: &str, at: &Place) -
         }
     };
     Ok(Json::from(value))
+}
+
+/// ARN of the alias that a function publishes (`AutoPublishAlias`).
+fn published_alias(resolver: &Resolver, name: &str, at: &Place) -> Result<String, TemplateError> {
+    let function = find(resolver, name, at)?;
+    let global = resolver.document.function_globals().and_then(|globals| globals.get("AutoPublishAlias"));
+    let alias = match property(resolver, &function, "AutoPublishAlias")? {
+        Some(own) => Some(own),
+        None => global.and_then(Value::as_str).map(str::to_owned),
+    };
+    let none = || resolver.fault(at, format!("refers to {name}.Alias, but {name} publishes no alias"));
+    Ok(format!("{}:{}", arn(resolver, &function)?, alias.ok_or_else(none)?))
 }
 
 /// `alias/{stack}-{logical id}`: the alias by which a key is called on this machine.
