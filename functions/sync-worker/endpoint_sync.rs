@@ -228,7 +228,8 @@ impl EndpointSync<'_> {
         Ok(())
     }
 
-    async fn commit(&self, before: &Checkpoint, after: &Checkpoint, page: Page<'_>) -> Result<bool, WorkError> {
+    /// Commits a page, or that the worker rests. `false`: a later worker has taken the endpoint up.
+    pub async fn commit(&self, before: &Checkpoint, after: &Checkpoint, page: Page<'_>) -> Result<bool, WorkError> {
         let stamp =
             CommitStamp { holder: &self.invocation.request_id, at: self.worker.now(), expires_at: self.expires_at() };
         Ok(self.worker.store.commit(self.of.account, self.endpoint, before, after, page, stamp).await?)

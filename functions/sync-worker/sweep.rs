@@ -37,7 +37,10 @@ pub async fn step(
         let wait = SignedDuration::try_from(worker.settings.second_sweep_after).unwrap_or(SignedDuration::MAX);
         let from = overtaken.checked_add(wait).unwrap_or(Timestamp::MAX);
         if worker.now() < from {
-            return Ok(Step::NotBefore(from));
+            // Nothing of this worker is under way: whoever goes on after the wait overtakes nobody, and need not wait.
+            let rested = Checkpoint { rested: true, ..checkpoint.clone() };
+            let committed = sync.commit(checkpoint, &rested, Page::default()).await?;
+            return Ok(if committed { Step::NotBefore(from) } else { Step::Fenced });
         }
     }
     let missing = missing(sync, checkpoint, open, sweep.shard).await?;
