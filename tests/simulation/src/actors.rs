@@ -95,6 +95,10 @@ impl User {
         };
         let linked = {
             let (mut world, now) = self.sim.merge().world();
+            // The other models are switched off by scopes: they would only take time.
+            if let Some(token) = world.store.link_tokens.get_mut(&attempt.link_token) {
+                token.readable = Some(MODELS.map(str::to_owned).to_vec());
+            }
             let linked = world.link(&attempt, now);
             for account in world.store.accounts.values() {
                 self.sim.watch().secret(&account.account_token);

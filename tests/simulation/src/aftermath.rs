@@ -138,6 +138,26 @@ async fn same_records(sim: &Sim, store: &Store, account: &LinkedAccount) -> Resu
     Ok(())
 }
 
+/// I3, at any moment: nothing counts as complete before it has been read.
+pub async fn says_no_more_than_is_stored(sim: &Sim, store: &Store, account: &LinkedAccount) -> Result<(), StoreError> {
+    // The account was read first: what it says, the checkpoints say as well by now.
+    let checkpoints = store.checkpoints(account.id).await?;
+    for endpoint in endpoints(account) {
+        let Some(checkpoint) = checkpoints.get(&endpoint.slug()) else {
+            if account.facts.initial_sync_completed
+                && syncs(sim, account).is_some_and(|s| s.contains_key(endpoint.model_id))
+            {
+                sim.watch().broken(format!("I3: {} is complete without {}", account.id, endpoint.slug()));
+            }
+            continue;
+        };
+        if checkpoint.initial_completed && checkpoint.upper.is_none() {
+            sim.watch().broken(format!("I3: {} {} is complete and was never read", account.id, endpoint.slug()));
+        }
+    }
+    Ok(())
+}
+
 /// I11: what is shown of the account is what is stored, and what Merge says.
 async fn told(sim: &Sim, store: &Store, account: &LinkedAccount) -> Result<(), StoreError> {
     let mut live = 0;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::planted::Bug;
+
 /// How likely each fault is, per effect, delivery or tick; from 0 to 1.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
@@ -127,6 +129,8 @@ pub struct Scenario {
     pub full_reads: bool,
     pub relinks: bool,
     pub removals: bool,
+    /// A mistake that is made for the worker.
+    pub bug: Option<Bug>,
 }
 
 impl Scenario {
@@ -134,7 +138,7 @@ impl Scenario {
         let yes = |chance: &mut Chance| chance.below(2) == 1;
         Self {
             faults: chance.faults(),
-            chaos: Duration::from_secs(chance.between(10, 40) * 60),
+            chaos: Duration::from_secs(chance.between(8, 25) * 60),
             slice: Duration::from_secs(chance.of(&[1, 2, 5, 20, 100])),
             timeout: Duration::from_secs(120),
             visibility: chance.of(&[20, 60, 720, 720]),
@@ -152,6 +156,7 @@ impl Scenario {
             full_reads: yes(chance),
             relinks: yes(chance),
             removals: chance.below(4) == 0,
+            bug: None,
         }
     }
 

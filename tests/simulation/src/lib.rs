@@ -13,6 +13,7 @@ mod host;
 mod logs;
 mod machine;
 mod merge;
+mod planted;
 mod process;
 mod sim;
 mod trace;
@@ -29,6 +30,7 @@ use shared::domain::message::SyncMode;
 use shared::store::{Store, StoreError};
 
 pub use chance::Scenario;
+pub use planted::Bug;
 
 use actors::User;
 use aftermath::{ORGANIZATIONS, all_accounts};
@@ -98,6 +100,7 @@ async fn live(sim: &Sim) -> Result<(), StoreError> {
         tokio::time::sleep(wait).await;
         for account in all_accounts(&store).await.iter().filter(|account| account.status.connected()) {
             follower.follow(sim, &store, account).await?;
+            aftermath::says_no_more_than_is_stored(sim, &store, account).await?;
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use simulation::{Outcome, run};
+use simulation::{Bug, Outcome, Scenario, run_in};
 
 /// Runs the production handlers under seeded faults and looks at what must hold.
 #[derive(Parser)]
@@ -23,6 +23,10 @@ struct Arguments {
     /// Runs fresh seeds for so many minutes.
     #[arg(long)]
     minutes: Option<f64>,
+    /// Makes a mistake for the worker, which must be noticed: CheckpointBeforeData, OurClock, NoFencing, TagByNumber,
+    /// UnfinishedGeneration, CompletedBeforeFetch or OlderOverNewer.
+    #[arg(long, value_parser = bug)]
+    plant: Option<Bug>,
     /// Goes on after a failure.
     #[arg(long)]
     all: bool,
@@ -33,10 +37,14 @@ fn range(text: &str) -> Result<(u64, u64), String> {
     parts.ok_or_else(|| "two numbers with .. between them".to_owned())
 }
 
+fn bug(name: &str) -> Result<Bug, String> {
+    Bug::named(name).ok_or_else(|| "no such mistake".to_owned())
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let failed = match arguments.seed {
-        Some(seed) => report(&run(seed, arguments.trace)),
+        Some(seed) => report(&run_in(seed, arguments.trace, |scenario| Scenario { bug: arguments.plant, ..scenario })),
         None => many(&arguments),
     };
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
@@ -56,7 +64,7 @@ fn many(arguments: &Arguments) -> bool {
             if seed >= to || over || (failed.load(Ordering::Relaxed) && !arguments.all) {
                 return;
             }
-            let outcome = run(seed, false);
+            let outcome = run_in(seed, false, |scenario| Scenario { bug: arguments.plant, ..scenario });
             if !outcome.broken.is_empty() {
                 report(&outcome);
                 failed.store(true, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 //! process's gate; here AWS is made to throttle, to cancel transactions, to leave work undone and to serve stale reads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
@@ -16,6 +17,7 @@ use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 
 use crate::cloud::Answer;
+use crate::planted::{self, Manner};
 use crate::process::{NoAnswer, Process};
 use crate::sim::Sim;
 use crate::watch;
@@ -48,13 +50,24 @@ impl Wire {
         let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
         let (service, action) = target.split_once('.').unwrap_or((&target, ""));
         let input: Value = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
-        let call = Call { service: service.to_owned(), action: action.to_owned(), input };
+        let mut call = Call { service: service.to_owned(), action: action.to_owned(), input };
+        let manner = match self.sim.scenario().bug {
+            Some(bug) if !self.process.is_quiet() => {
+                planted::spoil(bug, &call.action, &mut call.input, &self.sim.now().to_string())
+            }
+            _ => Manner::AsAsked,
+        };
         let planned = call.planned(&self.sim, &self.process);
         let (sim, process) = (self.sim.clone(), Arc::clone(&self.process));
         let effect = async move {
-            let answer = match planned {
-                Some(refusal) => refusal,
-                None => call.run(&sim, &process),
+            let answer = match (planned, manner) {
+                (Some(refusal), _) => refusal,
+                (None, Manner::AsAsked) => call.run(&sim, &process),
+                (None, Manner::Never) => (200, json!({})),
+                (None, Manner::Later) => {
+                    tokio::spawn(call.clone().later(sim.clone(), Arc::clone(&process)));
+                    (200, json!({}))
+                }
             };
             if process.is_quiet() {
                 return answer;
@@ -88,6 +101,7 @@ impl HttpConnector for Wire {
     }
 }
 
+#[derive(Clone)]
 struct Call {
     service: String,
     action: String,
@@ -122,6 +136,13 @@ impl Call {
             process.fault();
         }
         refusal
+    }
+
+    async fn later(self, sim: Sim, process: Arc<Process>) {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        if !process.is_dead() {
+            self.run(&sim, &process);
+        }
     }
 
     fn run(&self, sim: &Sim, process: &Process) -> Answer {
