@@ -1,22 +1,24 @@
 /**
  * Screenshots of the page's states (all, or those named) into the directory given as argument: light, dark and phone,
- * against the stack of TETHER_READY_FILE. The README's pictures come from here.
+ * against the stack of TETHER_READY_FILE; whole pages, or with --window what fits a window. The README's pictures are
+ * `node screenshots.mjs --window ../../docs page "app centre"`.
  */
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { GALLERY } from "./browser/gallery.js";
 import { configure, launch } from "./browser/live.js";
 
-const [directory, ...wanted] = process.argv.slice(2);
+const fullPage = !process.argv.includes("--window");
+const [directory, ...wanted] = process.argv.slice(2).filter((argument) => argument !== "--window");
 if (!directory || wanted.some((state) => !(state in GALLERY))) {
-  console.error(`usage: node screenshots.mjs DIRECTORY [STATE...]\nstates: ${Object.keys(GALLERY).join(", ")}`);
+  console.error(`usage: node screenshots.mjs [--window] DIRECTORY [STATE...]\nstates: ${Object.keys(GALLERY).join(", ")}`);
   process.exit(1);
 }
 mkdirSync(directory, { recursive: true });
 
 const VIEWS = /** @type {const} */ ({
-  light: { colorScheme: "light", viewport: { width: 1200, height: 800 } },
-  dark: { colorScheme: "dark", viewport: { width: 1200, height: 800 } },
+  light: { colorScheme: "light", viewport: { width: 1200, height: 900 } },
+  dark: { colorScheme: "dark", viewport: { width: 1200, height: 900 } },
   phone: { colorScheme: "light", viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 },
 });
 
@@ -30,7 +32,7 @@ for (const [state, { config, reach }] of Object.entries(GALLERY)) {
     await reach(page);
     const file = path.join(directory, `${state.replace(/\W+/g, "-")}-${view}.png`);
     await page.waitForLoadState("networkidle", { timeout: 1_500 }).catch(() => null);
-    await page.screenshot({ path: file, fullPage: true });
+    await page.screenshot({ path: file, fullPage });
     console.log(file);
     await context.close();
   }

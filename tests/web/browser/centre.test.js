@@ -68,7 +68,7 @@ test("pressing several systems in turn gives each its place back", async (t) => 
   const { page } = await person(t, { config: CENTRE });
   await signIn(page, newOrganization());
   await page.route(/\/v1\/link-tokens$/, async (route) => {
-    if (route.request().postDataJSON().integration !== "hibob") await new Promise((resolve) => setTimeout(resolve, 1_000));
+    if (route.request().postDataJSON().integration !== "hibob") await dialogOf(page).waitFor();
     await route.fallback();
   });
   for (const slug of ["bamboohr", "workday", "hibob"]) await page.locator(`#connect-hris-${slug}`).click();

@@ -102,10 +102,7 @@ test("what is not accepted can be corrected, or is told after closing", async (t
 test("two systems connect side by side without disturbing each other", async (t) => {
   const { page } = await person(t);
   await signIn(page, newOrganization());
-  await page.route(/\/v1\/link-tokens$/, async (route) => {
-    if (route.request().postDataJSON().category === "ats") await new Promise((resolve) => setTimeout(resolve, 1_500));
-    await route.fallback();
-  });
+  await holdUntil(page, /\/v1\/link-tokens$/, () => page.getByTestId("merge-link-finish").waitFor());
   await page.locator("#connect-ats").click();
   await connect(page);
   await page.locator(".account").waitFor();

@@ -69,7 +69,7 @@ export const GALLERY = {
       await page.locator(".account-disconnected").waitFor();
     },
   },
-  manage: {
+  page: {
     async reach(page) {
       await scriptReads(page, { accounts: threeAccounts });
       await signIn(page);

@@ -17,13 +17,21 @@ test("an injected inline script, handler or style does not take effect", async (
   const { page } = await person(t);
   await signIn(page, newOrganization());
   const effects = await page.evaluate(async () => {
+    // Each attempt is reported as blocked; only then is it certain that it would have had its effect by now.
+    const blocked = new Promise((resolve) => {
+      const wanted = new Set(["script-src-elem", "script-src-attr", "style-src-attr"]);
+      document.addEventListener("securitypolicyviolation", (event) => {
+        wanted.delete(event.effectiveDirective);
+        if (wanted.size === 0) resolve(null);
+      });
+    });
     const script = document.createElement("script");
     script.textContent = "window.injected = 'script'";
     document.body.append(script);
-    const image = document.createElement("div");
-    image.innerHTML = `<img src="data:," onerror="window.injected = 'handler'"><p id="styled" style="color: rgb(1, 2, 3)">x</p>`;
-    document.body.append(image);
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    const markup = document.createElement("div");
+    markup.innerHTML = `<img src="data:," onerror="window.injected = 'handler'"><p id="styled" style="color: rgb(1, 2, 3)">x</p>`;
+    document.body.append(markup);
+    await blocked;
     return { injected: /** @type {any} */ (window).injected ?? null, colour: getComputedStyle(/** @type {Element} */ (document.getElementById("styled"))).color };
   });
   assert.equal(effects.injected, null);
