@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { accountsOf, newOrganization, person, sandbox, signIn, until } from "./harness.js";
 import { close, dialogOf, enter, finish, newCredential } from "./provider.js";
-import { holdUntil, scriptProblem } from "./states.js";
+import { hold, scriptProblem } from "./states.js";
 
 /** @type {Partial<PageConfig>} */
 const CENTRE = { mode: "app_centre" };
@@ -13,8 +13,10 @@ test("a chosen system goes straight to its own configuration and is stored under
   const { page } = await person(t, { config: CENTRE });
   await signIn(page, organization);
   const asked = page.waitForRequest((request) => request.url().endsWith("/v1/link-tokens"));
-  await holdUntil(page, /\/v1\/link-tokens$/, () => page.locator("#connect-hris-workday").getByText("Connecting…").waitFor());
+  const release = await hold(page, /\/v1\/link-tokens$/);
   await page.locator("#connect-hris-workday").click();
+  await page.locator("#connect-hris-workday").getByText("Connecting…").waitFor();
+  release();
   assert.deepEqual((await asked).postDataJSON(), { category: "hris", language: "en", integration: "workday" });
   await page.getByTestId("merge-link-credential").waitFor();
   assert.equal(await page.getByTestId("merge-link-search").count(), 0);
@@ -45,12 +47,7 @@ test("a tab shows its category's systems; changing it during an attempt breaks n
   const { page } = await person(t, { config: CENTRE });
   await signIn(page, newOrganization());
   await page.locator("#connect-hris-bamboohr").waitFor();
-  /** @type {() => void} */
-  let release = () => {};
-  await page.route(/\/v1\/link-tokens$/, async (route) => {
-    await new Promise((resolve) => (release = () => resolve(null)));
-    await route.fallback();
-  });
+  const release = await hold(page, /\/v1\/link-tokens$/);
   await page.locator("#connect-hris-bamboohr").click();
   await page.locator("#tab-crm").click();
   await page.locator("[id^=connect-crm-]").first().waitFor();
@@ -67,12 +64,10 @@ test("a tab shows its category's systems; changing it during an attempt breaks n
 test("pressing several systems in turn gives each its place back", async (t) => {
   const { page } = await person(t, { config: CENTRE });
   await signIn(page, newOrganization());
-  await page.route(/\/v1\/link-tokens$/, async (route) => {
-    if (route.request().postDataJSON().integration !== "hibob") await dialogOf(page).waitFor();
-    await route.fallback();
-  });
+  const release = await hold(page, /\/v1\/link-tokens$/, (request) => request.postDataJSON().integration !== "hibob");
   for (const slug of ["bamboohr", "workday", "hibob"]) await page.locator(`#connect-hris-${slug}`).click();
   await page.getByTestId("merge-link-heading").getByText("HiBob").waitFor();
+  release();
   await close(page);
   for (const slug of ["bamboohr", "workday", "hibob"]) {
     await page.locator(`#connect-hris-${slug}`).getByText("Connect", { exact: true }).waitFor();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { accountsOf, announced, api, chooseOrganization, newOrganization, person, sandbox, signIn, until } from "./harness.js";
 import { choose, close, connect, dialogOf, enter, finish, newCredential } from "./provider.js";
-import { holdUntil, scriptProblem } from "./states.js";
+import { hold, scriptProblem } from "./states.js";
 
 /** Bound of a whole first sync of a small account. */
 const FIRST_SYNC_MS = 90_000;
@@ -15,8 +15,10 @@ test("connect, watch the first sync, read its counts", async (t) => {
   await signIn(page, organization);
   await page.locator(".empty").waitFor();
   const tokens = page.waitForResponse((response) => response.url().endsWith("/v1/link-tokens"));
-  await holdUntil(page, /\/v1\/link-tokens$/, () => page.locator("#connect-hris").getByText("Initializing…").waitFor());
+  const release = await hold(page, /\/v1\/link-tokens$/);
   await page.getByRole("button", { name: "Connect HRIS integration" }).click();
+  await page.locator("#connect-hris").getByText("Initializing…").waitFor();
+  release();
   assert.equal((await tokens).status(), 201);
   await choose(page, "bamboohr");
   assert.equal(await page.locator("#connect-hris").textContent(), "Connect HRIS integration");
@@ -102,9 +104,10 @@ test("what is not accepted can be corrected, or is told after closing", async (t
 test("two systems connect side by side without disturbing each other", async (t) => {
   const { page } = await person(t);
   await signIn(page, newOrganization());
-  await holdUntil(page, /\/v1\/link-tokens$/, () => page.getByTestId("merge-link-finish").waitFor());
+  const release = await hold(page, /\/v1\/link-tokens$/, (request) => request.postDataJSON().category === "ats");
   await page.locator("#connect-ats").click();
   await connect(page);
+  release();
   await page.locator(".account").waitFor();
   assert.equal(await page.locator("#connect-ats").textContent(), "Connect ATS integration");
   await page.locator("#connect-ats").click();

@@ -163,17 +163,18 @@ export async function scriptProblem(page, path, method, { status, code, headers 
 }
 
 /**
- * Lets the next request of a path go only once something was seen, so that a passing state can be looked at.
+ * Holds the requests of a path, so that a passing state can be looked at, until the returned function is called.
  * @param {BrowserPage} page
  * @param {RegExp} path
- * @param {() => Promise<unknown>} seen
+ * @param {(request: import("playwright-core").Request) => boolean} [which]
  */
-export const holdUntil = (page, path, seen) =>
-  page.route(
-    path,
-    async (route) => {
-      await seen();
-      await route.fallback();
-    },
-    { times: 1 },
-  );
+export async function hold(page, path, which = () => true) {
+  /** @type {() => void} */
+  let release = () => {};
+  const released = new Promise((resolve) => (release = () => resolve(null)));
+  await page.route(path, async (route) => {
+    if (which(route.request())) await released;
+    await route.fallback();
+  });
+  return release;
+}
