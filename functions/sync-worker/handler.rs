@@ -115,11 +115,27 @@ pub async fn handle(worker: &Worker, event: SqsEvent, invocation: &Invocation) -
         };
         tracing::error!(error = failure, message_id = record.message_id, "a message failed");
         telemetry::count(Metric::MessageFailed, 1);
+        put_off(worker, &record).await;
         let mut item = BatchItemFailure::default();
         item.item_identifier = record.message_id.unwrap_or_default();
         answer.batch_item_failures.push(item);
     }
     answer
+}
+
+/// The longest that a failed message waits for its next receive.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// A failed message is seen again soon, and later each time: four more receives reach the dead-letter queue after some
+/// twenty minutes. If this fails too, the queue's own timeout applies.
+async fn put_off(worker: &Worker, record: &SqsMessage) {
+    let receives =
+        record.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1_u32);
+    let pause = Duration::from_secs(5) * 4_u32.saturating_pow(receives.clamp(1, 5) - 1);
+    let Some(handle) = &record.receipt_handle else { return };
+    if let Err(error) = worker.queue.put_off(handle, pause.min(LONGEST_PAUSE)).await {
+        tracing::warn!(error = telemetry::chain(&error), "a failed message keeps the queue's visibility timeout");
+    }
 }
 
 /// Does what one message says.

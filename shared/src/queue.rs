@@ -1,5 +1,5 @@
-//! The queue: sends domain [`Message`]s to the FIFO queue of the sync worker, grouped by Merge's linked account id. It
-//! receives nothing: Lambda's event source does.
+//! The queue: sends domain [`Message`]s to the FIFO queue of the sync worker, grouped by Merge's linked account id, and
+//! puts off those that failed. It receives nothing: Lambda's event source does.
 //!
 //! A message is sent once SQS says so, item by item: a batch call that succeeds may hold failed items, which are tried
 //! again here.
@@ -78,6 +78,20 @@ impl Queue {
             self.send_batch(batch).await?;
         }
         Ok(())
+    }
+
+    /// Hides a message that failed for `pause`, whole seconds, in place of the rest of the queue's visibility timeout,
+    /// which is made for workers that died: until the message is seen again, its account's group stands still.
+    pub async fn put_off(&self, receipt_handle: &str, pause: Duration) -> Result<(), QueueError> {
+        self.client
+            .change_message_visibility()
+            .queue_url(&self.url)
+            .receipt_handle(receipt_handle)
+            .visibility_timeout(i32::try_from(pause.as_secs()).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| QueueError::Unavailable(error.into()))
     }
 
     async fn send_batch(&self, batch: &[Message]) -> Result<(), QueueError> {
