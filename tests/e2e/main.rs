@@ -6,6 +6,7 @@
 
 mod harness;
 
+mod cargo_dev;
 mod chain;
 mod connect;
 mod delete;

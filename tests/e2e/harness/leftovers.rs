@@ -10,7 +10,7 @@ use super::tables::{all_text, key};
 use super::{System, until};
 
 /// Work may go on for this long after the last test.
-const DRAIN: Duration = Duration::from_secs(60);
+const DRAIN: Duration = Duration::from_secs(90);
 
 /// The most findings that are told of one kind.
 const TOLD: usize = 5;

@@ -4,6 +4,7 @@ mod answer;
 mod api;
 mod compare;
 mod leftovers;
+mod ports;
 mod sandbox;
 mod secrets;
 mod setup;
@@ -16,8 +17,9 @@ mod webhook;
 
 pub use api::Api;
 pub use compare::assert_equal;
+pub use ports::free_ports;
 pub use sandbox::{Outcome, hris_models};
-pub use setup::Setup;
+pub use setup::{Setup, root as workspace};
 pub use shared_stack::{SharedStack, alone};
 pub use snapshot::{Snapshot, all_equal};
 pub use system::{Connected, System};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 /// How long most things may take: far longer than they do, so that a slow machine is no failure.
-pub const BOUND: Duration = Duration::from_secs(60);
+pub const BOUND: Duration = Duration::from_secs(150);
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
