@@ -127,7 +127,7 @@ pub async fn handle(worker: &Worker, event: SqsEvent, invocation: &Invocation) -
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// A failed message is seen again soon, and later each time: four more receives reach the dead-letter queue after some
-/// twenty minutes. If this fails too, the queue's own timeout applies.
+/// seven minutes. If this fails too, the queue's own timeout applies.
 async fn put_off(worker: &Worker, record: &SqsMessage) {
     let receives =
         record.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1_u32);
