@@ -10,11 +10,12 @@ const QUIET_FROM = 3;
 
 /** @param {import("./parts.js").Page} page */
 export function connectView(page) {
-  const { config, language } = page;
+  const { state, config, language } = page;
+  const heading = state.accounts === null ? "connect.any" : state.accounts.length > 0 ? "connect.more" : "connect.first";
   return h(
     "section",
     { key: "connect", "aria-labelledby": "connect-heading" },
-    h("h2", { id: "connect-heading" }, language.t(page.state.accounts?.length ? "connect.more" : "connect.first")),
+    h("h2", { id: "connect-heading" }, language.t(heading)),
     h(
       "ul",
       { class: "offers" },
