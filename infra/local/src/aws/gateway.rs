@@ -21,6 +21,8 @@ use super::dynamodb::DynamoDb;
 use super::embedded::Embedded;
 use super::events::EventBridge;
 use super::fault::Fault;
+use super::guard::Guard;
+use super::policy::Realm;
 use super::sqs::{Home, Sqs};
 use super::trace;
 use super::{AwsError, AwsOptions};
@@ -31,6 +33,7 @@ const LARGEST_BODY: usize = 16 * 1024 * 1024;
 /// The services behind one address.
 pub struct Services {
     pub observer: Observer,
+    pub guard: Guard,
     pub dynamodb: DynamoDb,
     pub events: EventBridge,
     sqs: Sqs,
@@ -56,6 +59,7 @@ impl Services {
         let (kms, secrets) = (KmsService::new(), SecretsManagerService::new());
         Ok(Self {
             observer: Observer::default(),
+            guard: Guard::new(Realm { region: region.to_owned(), account_id: account_id.to_owned() }),
             dynamodb: DynamoDb::open(data_dir).map_err(|error| AwsError::Database(error.to_string()))?,
             events: EventBridge::new(region, account_id),
             sqs: Sqs::open(home, data_dir, closing).map_err(data)?,
@@ -105,6 +109,12 @@ async fn dispatch(services: &Services, headers: &HeaderMap, body: Bytes) -> Resp
     };
     let call = Call { access_key: access_key(headers), service, action: action.to_owned() };
     services.observer.observe(&call);
+    if let Some(fault) = services.guard.refusal(&call, &body) {
+        return match service {
+            "sqs" => sqs_fault(&Fault { status: 403, ..fault }),
+            _ => fault_response(&fault, "com.amazon.coral.service"),
+        };
+    }
     match service {
         "dynamodb" => match services.dynamodb.call(action, body).await {
             Some((status, body)) => response(status, Body::from(body)),
@@ -144,6 +154,7 @@ fn sqs_fault(fault: &Fault) -> Response {
     let query_code = match fault.code {
         "QueueDoesNotExist" => "AWS.SimpleQueueService.NonExistentQueue".to_owned(),
         "QueueNameExists" => "QueueAlreadyExists".to_owned(),
+        "AccessDeniedException" => "AccessDenied".to_owned(),
         code @ ("BatchEntryIdsNotDistinct"
         | "BatchRequestTooLong"
         | "EmptyBatchRequest"

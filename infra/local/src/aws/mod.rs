@@ -11,10 +11,12 @@ mod events;
 mod fault;
 mod files;
 mod gateway;
+mod guard;
+pub mod policy;
 pub mod sqs;
 mod trace;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -31,6 +33,7 @@ pub use dynamodb::DynamoDb;
 pub use fault::Fault;
 
 use gateway::Services;
+use policy::{Permission, Policies};
 
 /// How long a stop waits for requests that are being answered.
 const STOP_GRACE: Duration = Duration::from_secs(5);
@@ -120,6 +123,16 @@ impl Aws {
     /// Requests so far by (access key, service, action), for example `("test", "dynamodb", "PutItem")`.
     pub fn request_counts(&self) -> BTreeMap<(String, String, String), u64> {
         self.services.observer.counts()
+    }
+
+    /// From now on, refuses what a caller's policy does not allow. Before, and to callers without one, all is allowed.
+    pub fn enforce(&self, policies: Policies) {
+        self.services.guard.enforce(policies);
+    }
+
+    /// Every permission that was needed so far, by access key.
+    pub fn permissions_used(&self) -> BTreeMap<String, BTreeSet<Permission>> {
+        self.services.guard.used()
     }
 
     /// Every event put on a bus so far, as its `PutEvents` entry plus `Id`.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use merge_sandbox::Sandbox;
 
+use crate::aws::policy::Policies;
 use crate::aws::{Aws, AwsOptions};
 use crate::deployment::Deployment;
 use crate::edge::authorizer::Authorizer;
@@ -117,6 +118,9 @@ impl Stack {
             None => Some(start_aws(aws_address, data_dir.as_deref()).await?),
         };
         provision::provision(&deployment, &urls.aws).await.map_err(|error| StartError::Provision(error.to_string()))?;
+        if let Some(aws) = &aws {
+            aws.enforce(Policies::of(&deployment.functions, plan::access_key));
+        }
         let issuer = Issuer::start(
             ports.issuer,
             IssuerOptions {

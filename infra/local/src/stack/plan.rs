@@ -205,7 +205,7 @@ impl Plan {
             let secret = variable("AWS_SECRET_ACCESS_KEY").unwrap_or_else(|| SECRET_KEY.to_owned());
             return Credentials::new(key, secret, variable("AWS_SESSION_TOKEN"), None, "environment");
         }
-        let key = if binary.is_empty() { "test".to_owned() } else { format!("local-{binary}") };
+        let key = if binary.is_empty() { "test".to_owned() } else { access_key(binary) };
         Credentials::new(key, SECRET_KEY, None, None, "local stack")
     }
 
@@ -234,6 +234,11 @@ impl Plan {
             data_dir: self.options.data_dir.clone(),
         }
     }
+}
+
+/// The access key id of a function at the embedded services.
+pub(super) fn access_key(binary: &str) -> String {
+    format!("local-{binary}")
 }
 
 /// Now, in whole seconds: where real time and the schedule's time agree.

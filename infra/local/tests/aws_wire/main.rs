@@ -9,6 +9,7 @@
 mod dynamodb;
 mod kms;
 mod other_services;
+mod policies;
 mod provisioning;
 mod queue_life;
 mod queues;
