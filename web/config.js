@@ -5,7 +5,7 @@
 
 /** @returns {Promise<PageConfig>} */
 export async function loadConfig() {
-  const answer = await fetch("/config.json", { cache: "no-cache" });
+  const answer = await fetch("/config.json");
   if (!answer.ok) throw new Error(`config ${answer.status}`);
   return answer.json();
 }

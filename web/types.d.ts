@@ -120,6 +120,8 @@ interface Message {
   /** The request's reference, shown when only support can help. */
   reference?: string | null;
   tone?: "info" | "warning";
+  /** When it was told, for sentences that pass. */
+  toldAt?: number;
   /** The account that has to go first: the notice offers its deletion. */
   replaces?: string;
 }

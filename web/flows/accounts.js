@@ -7,6 +7,8 @@ import { pollInterval } from "../config.js";
 
 /** The pace while something is moving, kept for this long; afterwards a quarter of it, at rest a twentieth. */
 const BRISK_MS = 180_000;
+/** A sentence that something was started is taken back after this long. */
+const NEWS_MS = 30_000;
 /** How often "5 minutes ago" is brought up to date. */
 const CLOCK_MS = 30_000;
 
@@ -74,6 +76,13 @@ export function createAccountsFlow({ config, api, store, language, focus, listed
     }
   }
 
+  /** What was told as news is taken back once it is none. */
+  function takeBackNews() {
+    for (const [key, message] of Object.entries(store.get().notices)) {
+      if (message.toldAt !== undefined && message.toldAt + NEWS_MS < Date.now()) store.put("notices", key, undefined);
+    }
+  }
+
   /** Reads the list, and the progress of what is moving or open. Never rejects. */
   async function reload() {
     const mine = (reading += 1);
@@ -81,6 +90,7 @@ export function createAccountsFlow({ config, api, store, language, focus, listed
       const accounts = (await api.listAccounts()).filter((a) => isListed(a) && !removed.has(a.id));
       if (mine !== reading) return;
       announceFinished(store.get().accounts ?? [], accounts);
+      takeBackNews();
       store.set({ accounts, listProblem: null, now: Date.now() });
       listed(accounts);
       const watched = accounts.filter((a) => isMoving(a) || store.get().open[a.id]);
@@ -162,7 +172,7 @@ export function createAccountsFlow({ config, api, store, language, focus, listed
     refreshNow: (id) =>
       during(`refresh-${id}`, id, async () => {
         await api.refresh(id);
-        notify(`account-${id}`, { key: "notice.refreshing", tone: "info" });
+        notify(`account-${id}`, { key: "notice.refreshing", tone: "info", toldAt: Date.now() });
         hurry();
         await reload();
       }),
@@ -204,6 +214,7 @@ export function createAccountsFlow({ config, api, store, language, focus, listed
     /** @param {string} id @param {boolean} open */
     async toggle(id, open) {
       store.put("open", id, open || undefined);
+      store.put("history", id, undefined);
       if (!open) return;
       await readProgress(id);
     },

@@ -24,10 +24,16 @@ test("index.html has no inline script, style or handler", () => {
 test("everything that index.html refers to exists and is served under /assets/", () => {
   const references = [...html.matchAll(/\s(?:src|href)="([^"]+)"/g)].map(([, reference]) => reference);
   assert.ok(references.length > 5);
-  for (const reference of references) {
+  for (const reference of references.filter((r) => r !== "/config.json")) {
     assert.match(reference, /^\/assets\//);
     assert.ok(FILES.includes(reference.slice("/assets/".length)), reference);
   }
+});
+
+test("every module is fetched at once, not level by level", () => {
+  const preloaded = [...html.matchAll(/modulepreload" href="\/assets\/([^"]+)"/g)].map(([, file]) => file);
+  const modules = FILES.filter((file) => file.endsWith(".js") && file !== "app.js");
+  assert.deepEqual(preloaded.sort(), modules.sort());
 });
 
 test("modules import only modules of the page, by relative path", () => {
