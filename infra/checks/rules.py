@@ -286,13 +286,18 @@ def metrics_of_the_code(root=environment.ROOT):
 
 def alarms(template):
     found = of_type(template, "AWS::CloudWatch::Alarm")
+    runbook = (environment.ROOT / "docs/runbook.md").read_text()
+    sections = {heading.lower() for heading in re.findall(r"^## (.+)$", runbook, re.M)}
     watched = {}
     for name, alarm in found.items():
         dimensions = {d["Name"]: next(names_in(d["Value"]), d["Value"]) for d in alarm.get("Dimensions", [])}
         for value in dimensions.values():
             watched.setdefault(value, {})[alarm["MetricName"]] = alarm
-        if "AlarmActions" not in alarm or "runbook" not in alarm.get("AlarmDescription", ""):
-            yield f"{name} tells nobody what to do"
+        if "AlarmActions" not in alarm:
+            yield f"{name} tells nobody"
+        _, _, section = alarm.get("AlarmDescription", "").partition("see the runbook, ")
+        if section.lower() not in sections:
+            yield f"{name} has no section {section!r} in the runbook"
         if alarm["Namespace"] == {"Ref": "AWS::StackName"}:
             watched.setdefault("metrics", {})[alarm["MetricName"]] = alarm
             if alarm["MetricName"] not in metrics_of_the_code():

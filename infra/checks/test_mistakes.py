@@ -139,6 +139,10 @@ MISTAKES = {
         lambda template: template["Resources"].pop("AsyncDeadLettersAlarm"),
         rules.alarms,
     ),
+    "an alarm without a section in the runbook": (
+        resource("QueueAgeAlarm")(set_to("Something is old", "AlarmDescription")),
+        rules.alarms,
+    ),
     "an alarm on a metric that nothing counts": (
         resource("ContractDriftAlarm")(set_to("MergeDrift", "MetricName")),
         rules.alarms,
