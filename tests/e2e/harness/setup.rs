@@ -28,6 +28,7 @@ fn binaries() -> BTreeMap<String, PathBuf> {
         ("webhook", env!("CARGO_BIN_EXE_webhook")),
         ("sync-worker", env!("CARGO_BIN_EXE_sync-worker")),
         ("poller", env!("CARGO_BIN_EXE_poller")),
+        ("token-claims", env!("CARGO_BIN_EXE_token-claims")),
     ];
     built.into_iter().map(|(name, path)| (name.to_owned(), PathBuf::from(path))).collect()
 }
@@ -46,7 +47,8 @@ impl Default for Setup {
             employees: 60,
             ..Options::default()
         };
-        let setup = Self { options, sandbox: json!({}) };
+        // Merge syncs once a day by its own clock, so that what happens is a test's doing.
+        let setup = Self { options, sandbox: json!({"sync_interval_ms": 86_400_000}) };
         setup
             .variable("sync-worker", "SECOND_SWEEP_SECONDS", "2")
             .variable("sync-worker", "PLAN_REQUESTS_PER_MINUTE", "100000")
@@ -95,7 +97,9 @@ impl Setup {
 
     /// Settings of the sandbox.
     pub fn sandbox(mut self, settings: Value) -> Self {
-        self.sandbox = settings;
+        for (name, value) in settings.as_object().into_iter().flatten() {
+            self.sandbox[name] = value.clone();
+        }
         self
     }
 }

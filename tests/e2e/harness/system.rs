@@ -46,9 +46,7 @@ impl System {
         let http = http.expect("an HTTP client");
         let tables = Tables::of(stack.ready());
         let system = Self { stack, http, secrets: Secrets::new(), tables, announced: Mutex::default() };
-        if settings.as_object().is_some_and(|settings| !settings.is_empty()) {
-            system.sandbox().settings(settings).await;
-        }
+        system.sandbox().settings(settings).await;
         system
     }
 
