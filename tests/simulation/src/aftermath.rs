@@ -138,21 +138,36 @@ async fn same_records(sim: &Sim, store: &Store, account: &LinkedAccount) -> Resu
     Ok(())
 }
 
-/// I3, at any moment: nothing counts as complete before it has been read.
-pub async fn says_no_more_than_is_stored(sim: &Sim, store: &Store, account: &LinkedAccount) -> Result<(), StoreError> {
-    // The account was read first: what it says, the checkpoints say as well by now.
+/// I3, at any moment: nothing counts as read up to a time that no sync of Merge's has reached.
+pub async fn not_ahead(sim: &Sim, store: &Store, account: &LinkedAccount) -> Result<(), StoreError> {
     let checkpoints = store.checkpoints(account.id).await?;
+    // Merge is asked after our own rows: it can only have gone further.
+    let Some(syncs) = syncs(sim, account) else { return Ok(()) };
     for endpoint in endpoints(account) {
-        let Some(checkpoint) = checkpoints.get(&endpoint.slug()) else {
-            if account.facts.initial_sync_completed
-                && syncs(sim, account).is_some_and(|s| s.contains_key(endpoint.model_id))
-            {
-                sim.watch().broken(format!("I3: {} is complete without {}", account.id, endpoint.slug()));
+        let upper = checkpoints.get(&endpoint.slug()).and_then(|checkpoint| checkpoint.upper);
+        let finished = syncs.get(endpoint.model_id).and_then(|(finished, _)| *finished);
+        if upper.is_some() && upper.map(|upper| upper.as_microsecond()) > finished {
+            let what = format!("I3: {} {}: read up to {upper:?} of {finished:?}", account.id, endpoint.slug());
+            sim.watch().broken(what);
+        }
+    }
+    Ok(())
+}
+
+/// At any moment: what lives at Merge, where nothing comes back to life, is no tombstone here.
+pub async fn deletes_nothing_alive(sim: &Sim, store: &Store, account: &LinkedAccount) -> Result<(), StoreError> {
+    for endpoint in endpoints(account).into_iter().filter(|endpoint| endpoint.ids) {
+        let table = stored(store, account.id, endpoint).await?;
+        // Merge is asked last: what lives there now lived before.
+        for text in merge::records(sim, account.merge_id.as_str(), &endpoint.key()).await {
+            let record: Value = serde_json::from_str(&text).unwrap_or_default();
+            let gone = record["remote_was_deleted"] == Value::Bool(true);
+            let here = record["id"].as_str().and_then(|id| table.get(id));
+            if !gone && here.is_some_and(|(_, live)| !live) {
+                let what =
+                    format!("I1: {} {} {}: deleted here, alive at Merge", account.id, endpoint.slug(), record["id"]);
+                sim.watch().broken(what);
             }
-            continue;
-        };
-        if checkpoint.initial_completed && checkpoint.upper.is_none() {
-            sim.watch().broken(format!("I3: {} {} is complete and was never read", account.id, endpoint.slug()));
         }
     }
     Ok(())

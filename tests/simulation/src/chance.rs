@@ -160,6 +160,48 @@ impl Scenario {
         }
     }
 
+    /// A short world in which this mistake is made and everything happens that it should stand up to.
+    pub fn planted(self, bug: Bug) -> Self {
+        // Two workers with two versions of a record: syncs and changes in quick succession, and slow writes.
+        let races = bug == Bug::OlderOverNewer;
+        let crash = if matches!(bug, Bug::OlderOverNewer | Bug::NoFencing) { 0.0 } else { 0.006 };
+        let faults = Faults {
+            crash,
+            outlives: 0.5,
+            slow: if races {
+                0.15
+            } else if crash > 0.0 {
+                0.002
+            } else {
+                0.05
+            },
+            delivery_twice: if crash > 0.0 { 0.05 } else { 0.6 },
+            webhook_lost: 0.2,
+            ..Faults::default()
+        };
+        Self {
+            faults,
+            chaos: Duration::from_secs(15 * 60),
+            slice: Duration::from_secs(2),
+            visibility: if crash > 0.0 { 720 } else { 20 },
+            plan_limit: 600,
+            max_page_size: 5,
+            records: 20,
+            sync_duration_ms: if races { 500 } else { 4_000 },
+            sync_interval_ms: if races { 20_000 } else { 150_000 },
+            webhooks: true,
+            record_events: false,
+            skew: 0,
+            pace: if races { 4 } else { 15 },
+            deletes: false,
+            full_reads: bug == Bug::UnfinishedGeneration,
+            relinks: false,
+            removals: false,
+            bug: Some(bug),
+            ..self
+        }
+    }
+
     /// The smallest world: nothing goes wrong.
     pub fn calm(mut self) -> Self {
         self.faults = Faults::default();

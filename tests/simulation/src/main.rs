@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use simulation::{Bug, Outcome, Scenario, run_in};
+use simulation::{Bug, Outcome, run_in};
 
 /// Runs the production handlers under seeded faults and looks at what must hold.
 #[derive(Parser)]
@@ -44,10 +44,17 @@ fn bug(name: &str) -> Result<Bug, String> {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let failed = match arguments.seed {
-        Some(seed) => report(&run_in(seed, arguments.trace, |scenario| Scenario { bug: arguments.plant, ..scenario })),
+        Some(seed) => report(&one(seed, arguments.trace, arguments.plant)),
         None => many(&arguments),
     };
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn one(seed: u64, shown: bool, plant: Option<Bug>) -> Outcome {
+    run_in(seed, shown, |scenario| match plant {
+        Some(bug) => scenario.planted(bug),
+        None => scenario,
+    })
 }
 
 /// Runs seeds on every core until one fails; whether one did.
@@ -64,7 +71,7 @@ fn many(arguments: &Arguments) -> bool {
             if seed >= to || over || (failed.load(Ordering::Relaxed) && !arguments.all) {
                 return;
             }
-            let outcome = run_in(seed, false, |scenario| Scenario { bug: arguments.plant, ..scenario });
+            let outcome = one(seed, false, arguments.plant);
             if !outcome.broken.is_empty() {
                 report(&outcome);
                 failed.store(true, Ordering::Relaxed);

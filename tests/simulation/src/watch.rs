@@ -101,6 +101,11 @@ impl Watch {
                 self.broken(format!("I6: {key:?} of {before:?} is overwritten by {modified_at}"));
             }
         }
+        // I3: the first sync is complete once everything of it is stored, and not before.
+        let read = item["upper"]["S"].is_string();
+        if key.1.starts_with("SYNC#") && item["initial_completed"]["BOOL"] == Value::Bool(true) && !read {
+            self.broken(format!("I3: {key:?} is complete and was never read"));
+        }
         // I4: checkpoints move forward, and within an epoch in one hand.
         if let (true, Some(epoch), Some(n)) = (key.1.starts_with("SYNC#"), number("epoch"), number("n")) {
             let holder = item["holder"]["S"].as_str().unwrap_or_default().to_owned();
