@@ -176,10 +176,12 @@ impl Call {
                     return (200, earlier);
                 }
             }
-            "Query" | "GetItem" if self.input.get("IndexName").is_none() => {
-                if !process.is_quiet() && self.input["ConsistentRead"] != Value::Bool(true) {
-                    sim.watch().broken(format!("a read that is not consistent: {}", self.input));
-                }
+            "Query" | "GetItem"
+                if self.input.get("IndexName").is_none()
+                    && !process.is_quiet()
+                    && self.input["ConsistentRead"] != Value::Bool(true) =>
+            {
+                sim.watch().broken(format!("a read that is not consistent: {}", self.input));
             }
             _ => {}
         }
