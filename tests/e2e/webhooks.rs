@@ -170,6 +170,9 @@ fn the_token_of_a_linked_event_and_the_records_of_others_stay_out_of_everything(
             let body = json!({"hook": {"event": event}, "linked_account": account, "data": data}).to_string();
             assert_eq!(post(system, body.as_bytes(), Some(&signed(body.as_bytes(), KEY))).await, 200, "{event}");
         }
+        let messages = system.stack.aws().expect("embedded services").messages();
+        let of_account = messages.iter().filter(|body| body.contains("00000000-0000-4000-8000-000000000004"));
+        assert!(of_account.count() >= 2, "what the harness searches is there: {messages:?}");
         system.idle().await;
     });
 }

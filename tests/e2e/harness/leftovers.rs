@@ -64,7 +64,7 @@ pub async fn stop(system: System) -> Report {
         for event in aws.events() {
             events.extend(secrets.found_in(&event.to_string(), &[]).map(str::to_owned));
         }
-        for message in Vec::<String>::new() {
+        for message in aws.messages() {
             messages.extend(secrets.found_in(&message, &[]).map(|what| format!("{what} in {message}")));
         }
     }

@@ -1,11 +1,12 @@
 //! A caller: who signed a request, told by the access key id in its SigV4 header. Signatures are not
 //! checked on this machine; the key tells the functions apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use serde_json::Value;
 
 /// One request to an AWS service.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,10 +19,14 @@ pub struct Call {
     pub action: String,
 }
 
-/// Counts the requests of every caller.
+/// Messages that are remembered; older ones are forgotten first.
+const MESSAGES: usize = 20_000;
+
+/// Counts the requests of every caller, and remembers what was put on the queues.
 #[derive(Default)]
 pub struct Observer {
     counts: Mutex<BTreeMap<Call, u64>>,
+    messages: Mutex<VecDeque<String>>,
 }
 
 impl Observer {
@@ -34,6 +39,21 @@ impl Observer {
                 counts.insert(call.clone(), 1);
             }
         }
+    }
+
+    /// Takes note of the bodies that a `SendMessage` or `SendMessageBatch` request carries.
+    pub fn sent(&self, input: &Value) {
+        let batch = input["Entries"].as_array().into_iter().flatten();
+        let bodies = batch.chain([input]).filter_map(|entry| entry["MessageBody"].as_str());
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        messages.extend(bodies.map(str::to_owned));
+        let surplus = messages.len().saturating_sub(MESSAGES);
+        messages.drain(..surplus);
+    }
+
+    /// Bodies of the messages that were sent, oldest first.
+    pub fn messages(&self) -> Vec<String> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
     /// Requests so far by (access key, service, action).

@@ -127,7 +127,12 @@ async fn dispatch(services: &Services, headers: &HeaderMap, body: Bytes) -> Resp
             Ok(mut input) => {
                 trace::keep(action, headers, &mut input);
                 match services.sqs.call(action, &input, &call.access_key).await {
-                    Ok(answer) => json_response(200, &answer),
+                    Ok(answer) => {
+                        if action.starts_with("SendMessage") {
+                            services.observer.sent(&input);
+                        }
+                        json_response(200, &answer)
+                    }
                     Err(fault) => sqs_fault(&fault),
                 }
             }

@@ -135,6 +135,11 @@ impl Aws {
         self.services.guard.used()
     }
 
+    /// Bodies of the latest messages put on any queue, oldest first.
+    pub fn messages(&self) -> Vec<String> {
+        self.services.observer.messages()
+    }
+
     /// Every event put on a bus so far, as its `PutEvents` entry plus `Id`.
     pub fn events(&self) -> Vec<Value> {
         self.services.events.events()
