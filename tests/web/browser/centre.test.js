@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { accountsOf, newOrganization, person, sandbox, signIn, until } from "./harness.js";
+import { accountsOf, newOrganization, person, signIn, until } from "./harness.js";
 import { close, dialogOf, enter, finish, newCredential } from "./provider.js";
 import { hold, scriptProblem } from "./states.js";
 
@@ -8,7 +8,6 @@ import { hold, scriptProblem } from "./states.js";
 const CENTRE = { mode: "app_centre" };
 
 test("a chosen system goes straight to its own configuration and is stored under its name", async (t) => {
-  await sandbox("/settings", { records: { "hris.Employee": 40 } });
   const organization = newOrganization();
   const { page } = await person(t, { config: CENTRE });
   await signIn(page, organization);

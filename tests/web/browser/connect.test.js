@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
-import { accountsOf, announced, api, chooseOrganization, newOrganization, person, sandbox, signIn, until } from "./harness.js";
+import { test } from "node:test";
+import { EMPLOYEES, accountsOf, announced, api, chooseOrganization, focused, newOrganization, person, signIn, until } from "./harness.js";
 import { choose, close, connect, dialogOf, enter, finish, newCredential } from "./provider.js";
 import { hold, scriptProblem } from "./states.js";
 
 /** Bound of a whole first sync of a small account. */
 const FIRST_SYNC_MS = 90_000;
-
-before(() => sandbox("/settings", { records: { "hris.Employee": 120 } }));
 
 test("connect, watch the first sync, read its counts", async (t) => {
   const organization = newOrganization();
@@ -37,7 +35,7 @@ test("connect, watch the first sync, read its counts", async (t) => {
 
   await row.getByRole("button", { name: "Details" }).click();
   const employees = row.locator(".kind").filter({ hasText: /^Employees/ });
-  await employees.locator(".kind-count").filter({ hasText: /^120\b/ }).waitFor();
+  await employees.locator(".kind-count").filter({ hasText: new RegExp(`^${EMPLOYEES}\\b`) }).waitFor();
   const [{ id, records }] = await accountsOf(organization);
   const { body } = await api(organization, "GET", `/v1/linked-accounts/${id}/sync-status`);
   const shown = await row.locator(".kind-count").allTextContents();
@@ -58,7 +56,7 @@ test("closing the dialog gives the button back, and the next press asks for a fr
     await dialogOf(page).waitFor();
     await close(page);
     await until(async () => (await page.locator("#connect-hris").getAttribute("aria-disabled")) === null, "the button is back");
-    assert.equal(await page.locator(":focus").getAttribute("id"), "connect-hris");
+    await focused(page, "connect-hris");
   }
   assert.notEqual(tokens[0], tokens[1]);
   await page.locator(".empty").waitFor();
@@ -141,7 +139,7 @@ test("a system that belongs elsewhere could not be added here: a reference, and 
   const notice = page.locator("#notice-connect-hris");
   await notice.getByText("This system could not be added here.").waitFor();
   await notice.getByText("Reference: req-7f3a").waitFor();
-  assert.equal(await page.locator(":focus").getAttribute("id"), "connect-hris");
+  await focused(page, "connect-hris");
 });
 
 test("a blocked script is told, and the next press tries again", async (t) => {

@@ -4,15 +4,20 @@
  */
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
-import { configure, launch, PATIENCE_MS } from "./live.js";
+import { configure, launch, PATIENCE_MS, sandbox } from "./live.js";
 
 export * from "./live.js";
+
+/** Employees of an account; the size of the whole. */
+export const EMPLOYEES = 60;
 
 /** @type {import("playwright-core").Browser} */
 let browser;
 
 before(async () => {
   browser = await launch();
+  // Small accounts that sync once: many tests share the stack, and nobody waits behind an earlier test's account.
+  await sandbox("/settings", { records: { "hris.Employee": EMPLOYEES }, sync_interval_ms: 30 * 86_400_000 });
 });
 after(() => browser?.close());
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { newOrganization, person, signIn, until } from "./harness.js";
+import { focused, newOrganization, person, signIn, until } from "./harness.js";
 import { dialogOf, newCredential } from "./provider.js";
 
 /**
@@ -58,7 +58,7 @@ test("sign in, connect, look at details, delete: by keyboard alone", async (t) =
   await question.getByRole("button", { name: "Delete integration" }).focus();
   await page.keyboard.press("Enter");
   await page.locator(".account").waitFor({ state: "detached" });
-  await until(() => page.evaluate(() => document.activeElement?.id === "connected-heading"), "focus is on the heading");
+  await focused(page, "connected-heading");
 });
 
 test("the tabs of the app centre move by arrow keys, Home and End", async (t) => {
@@ -70,6 +70,6 @@ test("the tabs of the app centre move by arrow keys, Home and End", async (t) =>
   for (const [key, expected] of steps) {
     await page.keyboard.press(key);
     assert.equal(await selected(), expected);
-    assert.equal(await page.locator(":focus").getAttribute("id"), expected);
+    await focused(page, expected);
   }
 });

@@ -87,6 +87,9 @@ export async function chooseOrganization(page, organization) {
   await page.locator(`button[value="${offered ? organization : OFFERED[0]}"]`).click();
 }
 
+/** Waits until the focus is on an element. @param {BrowserPage} page @param {string} id */
+export const focused = (page, id) => page.locator(`[id="${id}"]:focus`).waitFor({ state: "attached" });
+
 /** The live region's sentence. @param {BrowserPage} page @param {RegExp} sentence */
 export const announced = (page, sentence) => page.locator("[aria-live=polite]").filter({ hasText: sentence }).waitFor({ state: "attached" });
 

@@ -1,10 +1,8 @@
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
-import { accountsOf, announced, api, newOrganization, person, sandbox, signIn, until } from "./harness.js";
+import { test } from "node:test";
+import { accountsOf, announced, api, focused, newOrganization, person, sandbox, signIn, until } from "./harness.js";
 import { close, connect, dialogOf, enter, finish, newCredential } from "./provider.js";
 import { scriptProblem } from "./states.js";
-
-before(() => sandbox("/settings", { records: { "hris.Employee": 40 } }));
 
 /** A person with one connected HR system. @param {import("node:test").TestContext} t */
 async function connected(t) {
@@ -39,7 +37,7 @@ test("relinking keeps the account, its name and its place, and makes it well aga
   await finish(page);
   await row.locator(".state-action_needed").waitFor({ state: "detached", timeout: 60_000 });
   assert.equal(await row.locator("h3").textContent(), "BambooHR");
-  assert.equal(await page.locator(":focus").getAttribute("id"), `account-${id}`);
+  await focused(page, `account-${id}`);
   const after = await accountsOf(organization);
   assert.deepEqual(after.map((a) => a.id), [id]);
   const merge = await atProvider(organization);
@@ -52,7 +50,7 @@ test("a relink that is closed changes nothing and gives the button back", async 
   await row.getByRole("button", { name: "Relink integration" }).click();
   await dialogOf(page).waitFor();
   await close(page);
-  assert.equal(await page.locator(":focus").getAttribute("id"), `relink-${id}`);
+  await focused(page, `relink-${id}`);
   assert.equal(await page.locator(`#relink-${id}`).textContent(), "Relink integration");
   const [after] = await accountsOf(organization);
   assert.deepEqual([after.id, after.status], [before.id, before.status]);
@@ -64,11 +62,11 @@ test("deleting asks once, in the exact words; no means no", async (t) => {
   const question = page.getByRole("dialog");
   await question.getByText("This action is permanent. Do you want to proceed?", { exact: true }).waitFor();
   await question.getByRole("button", { name: "Cancel" }).click();
-  assert.equal(await page.locator(":focus").getAttribute("id"), `delete-${id}`);
+  await focused(page, `delete-${id}`);
   await row.getByRole("button", { name: "Delete integration" }).click();
   await page.keyboard.press("Escape");
   await question.waitFor({ state: "detached" });
-  assert.equal(await page.locator(":focus").getAttribute("id"), `delete-${id}`);
+  await focused(page, `delete-${id}`);
   assert.equal((await accountsOf(organization)).length, 1);
 });
 
@@ -79,7 +77,7 @@ test("deleted: the row goes at once, the account goes at the provider, and nothi
   await page.getByRole("dialog").getByRole("button", { name: "Delete integration" }).click();
   await row.waitFor({ state: "detached" });
   await announced(page, /BambooHR was deleted/);
-  assert.equal(await page.locator(":focus").getAttribute("id"), "connected-heading");
+  await focused(page, "connected-heading");
   await until(async () => !(await sandbox("/state")).accounts.some((/** @type {any} */ a) => a.id === mergeId && a.status !== "DELETED"), "gone at the provider");
   assert.equal((await api(organization, "GET", `/v1/linked-accounts/${id}/records/hris.Employee`)).body.code, "disconnecting");
 });
@@ -105,7 +103,7 @@ test("a name of one's own is kept, and can be taken back", async (t) => {
   const { page, row, id } = await connected(t);
   await row.getByRole("button", { name: "Details" }).click();
   await row.getByRole("button", { name: "Rename" }).click();
-  assert.equal(await page.locator(":focus").getAttribute("id"), `name-${id}`);
+  await focused(page, `name-${id}`);
   await page.keyboard.press("ControlOrMeta+A");
   await page.keyboard.type("Berlin office");
   await page.keyboard.press("Enter");
