@@ -41,7 +41,7 @@ fn a_browser_closed_after_linking_is_completed_by_the_webhook() {
         let public_token = system.sandbox().link(&link_token, "bamboohr", Outcome::Success).await;
         let public_token = public_token.expect("a public token");
         system.synced(&api, &id, BOUND).await;
-        let account = system.connected(&api, "hris", &id, &public_token).await;
+        let account = system.connected(&api, "hris", &id).await;
         assert_equal(system, &api, &account, &["hris.Employee", "hris.Team"]).await;
 
         // The page comes back after all: the same account.

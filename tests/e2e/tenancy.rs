@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{BOUND, Outcome, Setup, SharedStack, System};
+use crate::harness::{BOUND, Outcome, Setup, SharedStack};
 
 static STACK: SharedStack = SharedStack::new(Setup::default);
 

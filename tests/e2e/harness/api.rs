@@ -51,10 +51,6 @@ impl<'a> Api<'a> {
         self.expect(Method::POST, path, Some(body), expected).await
     }
 
-    pub async fn patch(&self, path: &str, body: Value, expected: u16) -> Value {
-        self.expect(Method::PATCH, path, Some(body), expected).await
-    }
-
     pub async fn delete(&self, path: &str, expected: u16) -> Value {
         self.expect(Method::DELETE, path, None, expected).await
     }

@@ -19,7 +19,6 @@ struct Page {
 #[derive(Debug, Clone, Deserialize)]
 pub struct RecordRow {
     pub id: String,
-    pub modified_at: Option<String>,
     pub deleted: bool,
     pub data: Box<RawValue>,
 }

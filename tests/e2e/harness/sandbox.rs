@@ -62,18 +62,6 @@ impl<'a> Sandbox<'a> {
     /// What the end user does in the dialog; the public token when that is a success.
     pub async fn link(&self, link_token: &str, integration: &str, outcome: Outcome) -> Option<String> {
         let attempt = json!({"link_token": link_token, "integration_slug": integration, "outcome": outcome.word()});
-        self.attempt(attempt).await
-    }
-
-    /// As [`link`](Self::link), with credentials: two accounts with the same ones are duplicates.
-    pub async fn link_with(&self, link_token: &str, integration: &str, credentials: Value) -> Option<String> {
-        let attempt = json!({
-            "link_token": link_token, "integration_slug": integration, "outcome": "success", "credentials": credentials
-        });
-        self.attempt(attempt).await
-    }
-
-    async fn attempt(&self, attempt: Value) -> Option<String> {
         let ended = self.post("/link", attempt).await;
         let token = ended["public_token"].as_str()?.to_owned();
         self.system.secrets().plant("public token", &token);
@@ -104,14 +92,6 @@ impl<'a> Sandbox<'a> {
         self.post("/settings", settings).await;
     }
 
-    pub async fn webhooks(&self, mode: &str) {
-        self.post("/webhooks", json!({"mode": mode})).await;
-    }
-
-    pub async fn fault(&self, fault: Value) {
-        self.post("/faults", fault).await;
-    }
-
     /// Calls of a route so far, such as `POST /api/hris/v1/link-token`.
     pub async fn calls(&self, route: &str) -> u64 {
         self.state().await["requests"][route].as_u64().unwrap_or_default()
@@ -120,12 +100,6 @@ impl<'a> Sandbox<'a> {
     /// A model's records as Merge's list sends them, tombstones included, one per line.
     pub async fn records(&self, merge_id: &str, model: &str) -> String {
         self.get(&format!("/accounts/{merge_id}/records/{model}?include_deleted_data=true")).await
-    }
-
-    /// Model keys of an account.
-    pub async fn models(&self, merge_id: &str) -> Vec<String> {
-        let account = self.account(merge_id).await.expect("Merge's account");
-        account["models"].as_object().map(|models| models.keys().cloned().collect()).unwrap_or_default()
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Value {

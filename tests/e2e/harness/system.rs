@@ -33,8 +33,6 @@ pub struct Connected {
     pub merge_id: String,
     pub origin_id: String,
     pub account_token: String,
-    /// Used up.
-    pub public_token: String,
 }
 
 impl System {
@@ -99,11 +97,11 @@ impl System {
         // 200 when the webhook was faster and the first sync is over already.
         assert!(matches!(answer.status, 200 | 201), "{answer:?}");
         assert_eq!(answer.json()["id"], id.as_str(), "the account is the one that was reserved");
-        self.connected(api, category, &id, &public_token).await
+        self.connected(api, category, &id).await
     }
 
     /// What stands at Merge for one of our accounts.
-    pub async fn connected(&self, api: &Api<'_>, category: &str, id: &str, public_token: &str) -> Connected {
+    pub async fn connected(&self, api: &Api<'_>, category: &str, id: &str) -> Connected {
         let account = self.sandbox().account_for(&api.organization, category, id).await.expect("Merge's account");
         let text = |name: &str| account[name].as_str().unwrap_or_default().to_owned();
         Connected {
@@ -111,7 +109,6 @@ impl System {
             merge_id: text("id"),
             origin_id: text("end_user_origin_id"),
             account_token: text("account_token"),
-            public_token: public_token.to_owned(),
         }
     }
 
