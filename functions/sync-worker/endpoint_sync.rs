@@ -206,7 +206,7 @@ impl EndpointSync<'_> {
                 self.close(finished_window(&checkpoint, counts)).await?;
             }
             if open.kind == WindowKind::Full && checkpoint.upper.is_some() {
-                self.note_seen(&open, &page).await?;
+                self.note_seen(checkpoint.epoch, &open, &page).await?;
             }
             let page = Page { changes: &changes, tombstones: &[] };
             if !self.commit(&checkpoint, &after, page).await? {
@@ -256,7 +256,7 @@ impl EndpointSync<'_> {
     }
 
     /// Notes which records a page of a full read holds, before the page is committed.
-    async fn note_seen(&self, open: &OpenWindow, page: &RecordsPage) -> Result<(), WorkError> {
+    async fn note_seen(&self, epoch: u64, open: &OpenWindow, page: &RecordsPage) -> Result<(), WorkError> {
         let mut seen = Vec::with_capacity(page.len());
         for bytes in page.records() {
             if let Ok(incoming) = record::read(bytes, self.endpoint, None) {
@@ -265,7 +265,7 @@ impl EndpointSync<'_> {
         }
         let keys: Vec<&str> = seen.iter().map(String::as_str).collect();
         let store = &self.worker.store;
-        let number = open.pages;
+        let number = (epoch, open.pages);
         store.put_seen(self.of.account, self.endpoint, open.generation, number, &keys, self.expires_at()).await?;
         Ok(())
     }

@@ -94,8 +94,9 @@ pub fn change_prefix(endpoint: &Endpoint) -> String {
     format!("CHANGE#{}#", endpoint.slug())
 }
 
-pub fn seen(account: AccountId, endpoint: &Endpoint, generation: u64, page: u64) -> Key {
-    Key::new(account_partition(account), format!("{}{page:010}", seen_prefix(endpoint, generation)))
+/// The epoch is part of it, so that an overtaken worker's late write never replaces a page of the one at work.
+pub fn seen(account: AccountId, endpoint: &Endpoint, generation: u64, epoch: u64, page: u64) -> Key {
+    Key::new(account_partition(account), format!("{}{page:010}#{epoch:010}", seen_prefix(endpoint, generation)))
 }
 
 pub fn seen_prefix(endpoint: &Endpoint, generation: u64) -> String {

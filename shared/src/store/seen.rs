@@ -16,18 +16,18 @@ use crate::domain::{change::Stored, endpoint::Endpoint, ids::AccountId};
 const LARGEST_PAGE: usize = 1 << 20;
 
 impl Store {
-    /// Notes the keys of one page; the same page again replaces them. `expires_at`: Unix seconds, for a generation that
+    /// Notes the keys of one page of one worker; the same page again replaces them. `expires_at`: Unix seconds, for a generation that
     /// nobody finishes.
     pub async fn put_seen(
         &self,
         account: AccountId,
         endpoint: &Endpoint,
         generation: u64,
-        page: u64,
+        (epoch, page): (u64, u64),
         seen: &[&str],
         expires_at: i64,
     ) -> Result<(), StoreError> {
-        let key = keys::seen(account, endpoint, generation, page);
+        let key = keys::seen(account, endpoint, generation, epoch, page);
         let corrupt = |fault: String| StoreError::Corrupt { key: Box::new(key.clone()), fault };
         let json = serde_json::to_vec(seen).map_err(|e| corrupt(e.to_string()))?;
         let packed = zstd::bulk::compress(&json, 3).map_err(|e| corrupt(e.to_string()))?;
