@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::{Setup, System, leftovers};
 
 /// No test takes this long unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_secs(1_800);
 
 /// Every stack and every test runs here, for as long as the process lives.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
