@@ -71,7 +71,8 @@ test("Merge's own React package, unmodified, drives the dialog that our page was
   const [, publicToken, exit] = await seen();
   assert.equal(exit, "exit 0");
   const exchanged = await api(organization, "POST", "/v1/linked-accounts", { public_token: publicToken, category: "hris" });
-  assert.equal(exchanged.status, 201);
+  // 200 when the provider's own message was faster than this call.
+  assert.ok([200, 201].includes(exchanged.status), `${exchanged.status}`);
   assert.deepEqual((await accountsOf(organization)).map((a) => a.id), [body.id]);
   assert.deepEqual(outside, []);
 });
