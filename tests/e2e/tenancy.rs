@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{BOUND, Outcome, Setup, SharedStack};
+use crate::harness::{BOUND, Outcome, Setup, SharedStack, alone};
 
 static STACK: SharedStack = SharedStack::new(Setup::default);
 
@@ -81,11 +81,11 @@ fn the_claim_names_the_organization_and_nothing_else_does() {
 
 #[test]
 fn another_organizations_public_token_gets_nothing() {
-    STACK.run(async |system| {
+    // Alone, because the calls to Merge are counted.
+    alone(Setup::default, async |system| {
         let victim = system.api("org_victim").await;
         let thief = system.api("org_thief").await;
         let (link_token, id) = victim.link_token("hris").await;
-        // The webhook would complete it at once: here only the exchange can.
         let public_token = system.sandbox().link(&link_token, "bamboohr", Outcome::Success).await;
         let public_token = public_token.expect("a public token");
         let body = json!({"public_token": public_token, "category": "hris"});
@@ -103,6 +103,9 @@ fn another_organizations_public_token_gets_nothing() {
         // Merge takes a token once, so that a repeat is like any token that never was one.
         let again = thief.post("/v1/linked-accounts", body, 400).await;
         assert_eq!(again["code"], "public_token_invalid");
+        let noted =
+            system.stack.logs().iter().filter(|line| line.line.contains("a public token of somebody else")).count();
+        assert!(noted >= 1, "it is a security event");
         let rows = system.tables().partition("ORG#org_thief").await;
         let accounts = rows.iter().filter(|row| crate::harness::tables::text(row, "sk").starts_with("ACCOUNT#"));
         assert_eq!(accounts.count(), 0, "no account of the thief's");
