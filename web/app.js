@@ -96,7 +96,10 @@ async function assemble(config) {
     if (!wanted) return;
     const at = document.activeElement;
     if (wanted.from && at && at !== document.body && at.id !== wanted.from) return;
-    document.getElementById(wanted.id)?.focus();
+    const target = document.getElementById(wanted.id);
+    // Not drawn yet: a newer reading of the list, still on its way, will bring it.
+    if (target) target.focus();
+    else wantedFocus = { id: wanted.id, from: wanted.from ?? at?.id };
   }
 }
 
