@@ -99,7 +99,7 @@ async function assemble(config) {
     const target = document.getElementById(wanted.id);
     // Not drawn yet: a newer reading of the list, still on its way, will bring it.
     if (target) target.focus();
-    else wantedFocus = { id: wanted.id, from: wanted.from ?? at?.id };
+    else wantedFocus = { id: wanted.id, from: wanted.from ?? (at?.id || "nowhere") };
   }
 }
 
