@@ -21,8 +21,13 @@ struct Api {
     _api: HttpApi,
 }
 
+/// An API that waits for its functions as long as a busy machine needs.
 async fn api() -> Api {
-    let (host, _) = host(vec![echo(Duration::from_secs(1))]).await;
+    api_waiting(Duration::from_secs(25)).await
+}
+
+async fn api_waiting(integration_timeout: Duration) -> Api {
+    let (host, _) = host(vec![echo(Duration::from_secs(30))]).await;
     let route = Route { method: "POST".into(), path: "/do".into(), function: "F".into(), ..Default::default() };
     let protected = Route { path: "/protected".into(), jwt: true, ..route.clone() };
     let binaries = [("F".to_owned(), "echo".to_owned())].into();
@@ -35,7 +40,7 @@ async fn api() -> Api {
             authorizer: None,
             cors_origins: vec!["https://app.example".to_owned()],
             account_id: ACCOUNT.to_owned(),
-            integration_timeout: Duration::from_millis(700),
+            integration_timeout,
             host: host.clone(),
         },
     );
@@ -113,7 +118,7 @@ async fn malformed_answers_and_failing_functions_are_500() {
 
 #[tokio::test]
 async fn a_slow_function_is_a_503() {
-    let api = api().await;
+    let api = api_waiting(Duration::from_millis(700)).await;
     check(api.post(json!({"do": "sleep", "ms": 60_000})).await, 503, r#"{"message":"Service Unavailable"}"#).await;
 }
 
