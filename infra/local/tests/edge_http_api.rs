@@ -149,7 +149,7 @@ async fn only_named_origins_may_read_answers() {
 
 #[tokio::test]
 async fn a_failing_function_behind_a_function_url_is_a_502() {
-    let (host, _) = host(vec![echo(Duration::from_secs(1))]).await;
+    let (host, _) = host(vec![echo(Duration::from_secs(5))]).await;
     let listener = listener().await;
     let url = url(&listener);
     let _function_url = FunctionUrl::start(listener, host, "echo".to_owned());
