@@ -16,13 +16,14 @@ use sha2::{Digest, Sha256};
 const NOT_SERVED: [&str; 2] = ["package.json", "openapi.json"];
 
 fn main() -> io::Result<()> {
-    let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web");
+    // Cargo runs this in the package's directory; a path of compile time would outlive a moved workspace.
+    let web = Path::new("../web");
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("OUT_DIR is not set"))?);
     println!("cargo::rerun-if-changed={}", web.display());
     println!("cargo::rerun-if-changed=page/build.rs");
 
     let mut files = BTreeMap::new();
-    collect(&web, "", &mut files)?;
+    collect(web, "", &mut files)?;
     let mut version = Sha256::new();
     for (name, bytes) in &files {
         version.update(name.as_bytes());

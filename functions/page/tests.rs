@@ -118,6 +118,22 @@ fn the_policy_follows_the_configuration() {
     assert!(policy.contains(&format!("connect-src 'self' {local}; frame-src {local};")), "{policy}");
 }
 
+/// Merge's three regions: the script comes from one host, the dialog calls the region's own.
+#[test]
+fn the_dialog_is_allowed_its_hosts_in_every_region_and_nothing_else() {
+    for api in ["https://api.merge.dev", "https://api-eu.merge.dev", "https://api-ap.merge.dev"] {
+        let policy = security::content_security_policy(&page(&[("LINK_API_HOST", api)]));
+        let sources = |directive: &str| {
+            let found = policy.split("; ").find_map(|part| part.strip_prefix(&format!("{directive} ")));
+            found.unwrap_or_default().split(' ').map(str::to_owned).collect::<Vec<_>>()
+        };
+        let script = "https://cdn.merge.dev";
+        assert_eq!(sources("script-src"), ["'self'", script], "{api}");
+        assert_eq!(sources("frame-src"), [script, api], "{api}");
+        assert_eq!(sources("connect-src"), ["'self'", "https://id.example.com", api, script], "{api}");
+    }
+}
+
 #[tokio::test]
 async fn the_configuration_has_the_shape_that_the_page_reads() {
     let answer = get("/config.json", json!({})).await.unwrap();
@@ -127,10 +143,17 @@ async fn the_configuration_has_the_shape_that_the_page_reads() {
         "scope": "openid profile email tether/linked-accounts:read tether/linked-accounts:write",
         "allow_insecure_issuer": false, "brand": {"name": "Tether", "logo": null, "accent": "#3454d1"},
         "categories": ["hris", "ats", "crm", "accounting", "ticketing", "filestorage", "knowledgebase"],
-        "mode": "simple", "locale": "en", "link_script_url": "https://cdn.merge.dev/initialize.js",
+        "mode": "simple", "locale": "en", "one_per_category": false, "link_script_url": "https://cdn.merge.dev/initialize.js",
         "link_api_host": "https://api.merge.dev", "host_origins": [], "poll_seconds": 15,
     });
     assert_eq!(config, expected);
+}
+
+#[test]
+fn the_page_knows_where_only_one_system_fits_and_whose_language_it_speaks() {
+    let page = page(&[("ORIGIN_ID_STRATEGY", "one_per_category"), ("PAGE_LOCALE", "auto")]);
+    let config: Value = serde_json::from_str(&config_json(&page)).unwrap();
+    assert_eq!((&config["one_per_category"], &config["locale"]), (&json!(true), &json!("auto")));
 }
 
 #[test]

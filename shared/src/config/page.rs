@@ -22,6 +22,8 @@ pub enum PageLocale {
     En,
     /// German.
     De,
+    /// What the person's browser prefers of them, else English.
+    Auto,
 }
 
 /// The connect page.
@@ -56,6 +58,8 @@ pub struct Page {
     pub mode: PageMode,
     /// `PAGE_LOCALE`, default `en`.
     pub locale: PageLocale,
+    /// `ORIGIN_ID_STRATEGY`, default `many_per_category`: with one system per category the page offers to replace it.
+    pub one_per_category: bool,
 }
 
 impl Section for Page {
@@ -82,7 +86,10 @@ impl Section for Page {
             brand_accent,
             categories: categories(reader),
             mode: reader.choice("PAGE_MODE", &[("simple", PageMode::Simple), ("app_centre", PageMode::AppCentre)]),
-            locale: reader.choice("PAGE_LOCALE", &[("en", PageLocale::En), ("de", PageLocale::De)]),
+            locale: reader
+                .choice("PAGE_LOCALE", &[("en", PageLocale::En), ("de", PageLocale::De), ("auto", PageLocale::Auto)]),
+            one_per_category: reader
+                .choice("ORIGIN_ID_STRATEGY", &[("many_per_category", false), ("one_per_category", true)]),
         }
     }
 }
