@@ -132,6 +132,12 @@ export function createApi(base, session) {
      * @returns {Promise<SyncProgress>}
      */
     syncStatus: (id) => request("GET", `${account(id)}/sync-status`),
+    /**
+     * The other accounts of this organization that were connected with the same login.
+     * @param {string} id
+     * @returns {Promise<LinkedAccount[]>}
+     */
+    duplicatesOf: (id) => all(`/v1/linked-accounts?duplicates_of=${encodeURIComponent(id)}`),
     /** @param {string} id */
     refresh: (id) => request("POST", `${account(id)}/sync`, {}),
     /**

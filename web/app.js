@@ -8,6 +8,8 @@ import { createDialog } from "./dialog.js";
 import { createAccountsFlow } from "./flows/accounts.js";
 import { createCatalogueFlow } from "./flows/catalogue.js";
 import { createLinkFlow } from "./flows/link.js";
+import { createNotices } from "./flows/notices.js";
+import { createReplaceFlow } from "./flows/replace.js";
 import { createHostSession, tellHost } from "./host.js";
 import { chooseLocale, createLanguage, loadDictionary } from "./i18n.js";
 import { asProblem } from "./problems.js";
@@ -21,7 +23,7 @@ import { pageView } from "./views/page.js";
 /** @param {PageConfig} config */
 async function assemble(config) {
   const locale = chooseLocale(config.locale, navigator.languages);
-  const language = createLanguage(locale, await loadDictionary(locale));
+  const language = createLanguage(locale, await loadDictionary(locale), { brand: config.brand.name });
   const store = createStore();
   store.set({ tab: config.categories[0] ?? "" });
 
@@ -40,25 +42,34 @@ async function assemble(config) {
   const embedded = isEmbedded(config);
   const place = () => ({ tab: store.get().tab, open: Object.keys(store.get().open), scroll: window.scrollY });
   const signIn = embedded ? null : createSession(config, place);
-  const session = signIn ?? createHostSession(config);
+  const session = signIn ?? createHostSession(config, () => actions.retry());
   const api = createApi(config.api_base, session);
-  const catalogue = createCatalogueFlow({ api, store, config });
+  const catalogue = createCatalogueFlow({ api, store, config, focus });
+  const notices = createNotices({ store, language });
   const accounts = createAccountsFlow({
     config,
     api,
     store,
     language,
+    notices,
     focus,
     listed: catalogue.illustrate,
-    disconnected: ({ id, category }) => tellHost(config, { type: "tether:disconnected", id, category }),
+    kept: () => replacement.keep(),
+    disconnected(account, name) {
+      replacement.left(account, name);
+      tellHost(config, { type: "tether:disconnected", id: account.id, category: account.category });
+    },
   });
+  const replacement = createReplaceFlow({ config, api, store, notices, askToDelete: accounts.askToDelete });
   const link = createLinkFlow({
     api,
     store,
     language,
+    notices,
     focus,
     dialog: createDialog(config),
     reload: accounts.reload,
+    stored: accounts.stored,
     connected({ id, category }) {
       accounts.hurry();
       tellHost(config, { type: "tether:connected", id, category });
@@ -70,7 +81,13 @@ async function assemble(config) {
     ...catalogue,
     connect: link.connect,
     relink: link.relink,
-    canSignOut: !embedded,
+    replace: replacement.replace,
+    /** What could not be read is read again. */
+    retry() {
+      void catalogue.retryCatalogue();
+      return accounts.reload();
+    },
+    isEmbedded: embedded,
     async signIn() {
       store.put("busy", "session", true);
       store.put("notices", "session", undefined);
@@ -84,7 +101,7 @@ async function assemble(config) {
     },
     async signOut() {
       await signIn?.signOut();
-      store.set({ session: "signed_out", accounts: null, open: {}, progress: {}, history: {}, notices: {}, attempts: {} });
+      store.set({ session: "signed_out", accounts: null, open: {}, progress: {}, history: {}, notices: {}, attempts: {}, replacing: {}, duplicates: {} });
       accounts.stop();
     },
   };
@@ -149,7 +166,7 @@ async function main() {
   applyTheme(config.brand, document.documentElement);
   const parts = await assemble(config);
   document.documentElement.lang = parts.language.locale;
-  document.title = parts.language.t("page.title", { brand: config.brand.name });
+  document.title = parts.language.t("page.title");
   draw(parts);
   if (!parts.session) tellHost(config, { type: "tether:ready" });
   await enter(parts);

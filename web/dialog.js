@@ -14,7 +14,8 @@ const PATIENCE_MS = 25_000;
  * @property {(publicToken: string) => void} succeeded once
  * @property {() => void} closed once, after `opened`; after `succeeded` or without it
  * @property {() => void} objected what was entered did not do; an open dialog says so itself and stays
- * @property {(problem: Problem) => void} failed once, instead of `opened`; `link_expired` asks for a fresh link token
+ * @property {(problem: Problem) => void} failed once, instead of `opened`; `link_expired`, which asks for a fresh link
+ *   token, may come later too, instead of `closed`
  */
 
 /** @param {{detail?: string, problem_type?: string}[]} errors */
@@ -42,12 +43,12 @@ export function createDialog(config) {
       const timer = setTimeout(fail, PATIENCE_MS);
       element.src = config.link_script_url;
       element.async = true;
-      element.onerror = fail;
-      element.onload = () => {
+      element.addEventListener("error", fail);
+      element.addEventListener("load", () => {
         clearTimeout(timer);
         if (window.MergeLink) resolve();
         else fail();
-      };
+      });
       document.head.append(element);
     });
     return script;
@@ -71,10 +72,18 @@ export function createDialog(config) {
       clearTimeout(timer);
       events.failed(new Problem({ code }));
     };
+    /** A link token that ended while the dialog was open: nothing more can be done in it. */
+    const expire = () => {
+      if (phase !== "open") return fail("link_expired");
+      phase = "ended";
+      isOpen = false;
+      provider.closeLink?.();
+      events.failed(new Problem({ code: "link_expired" }));
+    };
     const timer = setTimeout(() => fail("dialog_unavailable"), PATIENCE_MS);
     if (isOpen) provider.closeLink?.();
 
-    provider.initialize({
+    const configuration = {
       linkToken,
       shouldSendTokenOnSuccessfulLink: true,
       ...(config.link_api_host ? { tenantConfig: { apiBaseURL: config.link_api_host } } : {}),
@@ -87,7 +96,7 @@ export function createDialog(config) {
         provider.openLink();
         events.opened();
       },
-      onSuccess(publicToken) {
+      onSuccess(/** @type {string} */ publicToken) {
         if (delivered) return;
         delivered = true;
         events.succeeded(publicToken);
@@ -98,14 +107,19 @@ export function createDialog(config) {
         isOpen = false;
         events.closed();
       },
-      onValidationError(errors) {
-        const list = Array.isArray(errors) ? errors : [];
-        if (phase === "open") events.objected();
-        else fail(saysExpired(list) ? "link_expired" : "dialog_refused");
+      onValidationError(/** @type {{detail?: string, problem_type?: string}[]} */ errors) {
+        if (Array.isArray(errors) && saysExpired(errors)) expire();
+        else if (phase === "open") events.objected();
+        else fail("dialog_refused");
       },
       // Not part of the documented contract; where a version calls it, the dialog shows the error itself.
       onError() {},
-    });
+    };
+    try {
+      provider.initialize(configuration);
+    } catch {
+      fail("dialog_refused");
+    }
   }
 
   return { load, open };

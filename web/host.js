@@ -6,6 +6,11 @@
  * To the host: `{type: "tether:ready" | "tether:access-token-wanted"}`, `{type: "tether:connected" | "tether:disconnected", id, category}`.
  */
 
+import { Problem } from "./problems.js";
+
+/** A host that has not answered by then is reported; its answer still counts when it comes. */
+const PATIENCE_MS = 15_000;
+
 /** @typedef {ReturnType<typeof createHostSession>} HostSession */
 
 /** The configured origins that a message can be addressed to. @param {PageConfig} config */
@@ -14,9 +19,11 @@ const originsOf = (config) => config.host_origins.filter((origin) => URL.canPars
 /**
  * A session whose tokens come from the host. `signOut` and `start` are the host's business.
  * @param {PageConfig} config
+ * @param {() => void} late a token came after somebody had given up waiting for it
  */
-export function createHostSession(config) {
+export function createHostSession(config, late) {
   let token = "";
+  let isOverdue = false;
   /** @type {((token: string) => void)[]} */
   let waiting = [];
 
@@ -26,10 +33,22 @@ export function createHostSession(config) {
     token = event.data.access_token;
     waiting.forEach((resolve) => resolve(token));
     waiting = [];
+    if (isOverdue) late();
+    isOverdue = false;
   });
 
   /** @returns {Promise<string>} */
-  const next = () => new Promise((resolve) => waiting.push(resolve));
+  const next = () =>
+    new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        isOverdue = true;
+        reject(new Problem({ code: "host_silent" }));
+      }, PATIENCE_MS);
+      waiting.push((given) => {
+        clearTimeout(timer);
+        resolve(given);
+      });
+    });
 
   return {
     accessToken: async () => token || next(),

@@ -46,11 +46,15 @@ const UNITS = [
 /**
  * @param {string} locale
  * @param {Record<string, string>} dictionary
+ * @param {Record<string, string>} [always] values that every sentence may name
  */
-export function createLanguage(locale, dictionary) {
+export function createLanguage(locale, dictionary, always = {}) {
   const numbers = new Intl.NumberFormat(locale);
   const plurals = new Intl.PluralRules(locale);
   const dates = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+  const days = new Intl.DateTimeFormat(locale, { dateStyle: "medium" });
+  const thisYear = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
+  const today = new Intl.DateTimeFormat(locale, { timeStyle: "short" });
   const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
 
   /**
@@ -63,7 +67,7 @@ export function createLanguage(locale, dictionary) {
     const variant = typeof params.count === "number" ? `${key}.${plurals.select(params.count)}` : key;
     const sentence = dictionary[variant] ?? dictionary[`${key}.other`] ?? dictionary[key] ?? "";
     return sentence.replace(/\{(\w+)\}/g, (_, name) => {
-      const value = params[name] ?? "";
+      const value = params[name] ?? always[name] ?? "";
       return typeof value === "number" ? numbers.format(value) : value;
     });
   }
@@ -77,6 +81,18 @@ export function createLanguage(locale, dictionary) {
     number: (value) => numbers.format(value),
     /** @param {string} iso an RFC 3339 time */
     date: (iso) => dates.format(new Date(iso)),
+    /** @param {string} iso */
+    day: (iso) => days.format(new Date(iso)),
+    /**
+     * As much of a time as is not plain from now: the clock alone for today.
+     * @param {string} iso
+     * @param {number} now milliseconds
+     */
+    moment(iso, now) {
+      const [then, here] = [new Date(iso), new Date(now)];
+      if (days.format(then) === days.format(here)) return today.format(then);
+      return (then.getFullYear() === here.getFullYear() ? thisYear : dates).format(then);
+    },
     /**
      * "5 minutes ago"; under a minute the dictionary's "just now". A clock that is behind never makes a past future.
      * @param {string} iso

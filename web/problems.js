@@ -44,6 +44,8 @@ export const KNOWN_CODES = [
   "dialog_unavailable",
   "dialog_refused",
   "link_expired",
+  "sign_in_refused",
+  "host_silent",
 ];
 
 /**
@@ -58,7 +60,7 @@ export function explain(problem) {
   if (KNOWN_CODES.includes(problem.code)) return warning(`problem.${problem.code}`);
   if (problem.status === 429) {
     return problem.retryAfter
-      ? warning("problem.wait", { count: problem.retryAfter })
+      ? { ...warning("problem.wait", { count: problem.retryAfter }), wait: problem.retryAfter }
       : warning("problem.wait_a_moment");
   }
   if (problem.status === 403) return warning("problem.not_allowed");

@@ -33,3 +33,16 @@ export function summarize(progress) {
   const records = kinds.reduce((sum, kind) => sum + kind.records, 0);
   return { kinds, here, total: kinds.length, records };
 }
+
+/**
+ * When the other side reads the system again: the first of its times that is still to come.
+ * @param {SyncProgress} progress
+ * @param {number} now milliseconds
+ */
+export function nextUpdate(progress, now) {
+  const coming = progress.results
+    .map((model) => model.next_sync_start)
+    .filter((time) => typeof time === "string" && Date.parse(time) > now)
+    .sort((a, b) => Date.parse(String(a)) - Date.parse(String(b)));
+  return coming[0] ?? null;
+}

@@ -141,7 +141,9 @@ export function createSession(config, currentPlace) {
     const renewed = await refreshed();
     if (renewed) return renewed;
     if (age < LOOP_GUARD_MS) throw new Problem({ code: "sign_in_refused", status: 401 });
-    await start();
+    await start().catch(() => {
+      throw new Problem({ code: "network" });
+    });
     throw new Problem({ code: "signing_in" });
   }
 

@@ -18,6 +18,10 @@ export function initialState() {
     renaming: null,
     busy: {},
     confirming: null,
+    replacing: {},
+    duplicates: {},
+    filter: { text: "", attention: false },
+    offline: false,
     announcement: "",
     tab: "",
     search: "",
@@ -48,7 +52,7 @@ export function createStore(state = initialState()) {
     },
     /**
      * Changes one entry of a map in the state; `undefined` removes it.
-     * @template {"progress" | "history" | "catalogues" | "attempts" | "notices" | "open" | "busy"} Name
+     * @template {"progress" | "history" | "catalogues" | "attempts" | "notices" | "open" | "busy" | "replacing" | "duplicates"} Name
      * @param {Name} name
      * @param {string} key
      * @param {PageState[Name][string] | undefined} value

@@ -17,6 +17,8 @@ interface PageConfig {
   mode: "simple" | "app_centre";
   /** A dictionary of `locales/`, or "auto" for the browser's own language. */
   locale: string;
+  /** Whether a category holds one system at most: the page then offers to replace it. */
+  one_per_category?: boolean;
   link_script_url: string;
   link_api_host?: string | null;
   /** Origins of pages that may embed this one, hand over an access token and receive events. */
@@ -77,6 +79,7 @@ interface ModelProgress {
   status: string | null;
   last_sync_result?: string | null;
   last_sync_finished?: string | null;
+  next_sync_start?: string | null;
   is_initial_sync?: boolean | null;
   last_synced_at: string | null;
   records: number;
@@ -111,6 +114,7 @@ interface HistoryEvent {
   type: string;
   actor: string;
   model_id?: string | null;
+  detail?: Record<string, unknown>;
 }
 
 /** What a sentence needs: a dictionary key and its values. Views translate it; modules without words pass it around. */
@@ -120,10 +124,24 @@ interface Message {
   /** The request's reference, shown when only support can help. */
   reference?: string | null;
   tone?: "info" | "warning";
+  /** A name of icons.js, where the tone's own would say too much. */
+  icon?: string;
   /** When it was told, for sentences that pass. */
   toldAt?: number;
-  /** The account that has to go first: the notice offers its deletion. */
+  /** The category whose system has to go first: the notice offers to replace it. */
   replaces?: string;
+  /** Seconds before trying again is of use. */
+  wait?: number;
+  /** When that will be; the sentence counts down to it. */
+  until?: number;
+}
+
+/** A system that gives way to the next one of its category. `button` is the Connect button that waits, if one does. */
+interface Replacement {
+  id: string;
+  name: string;
+  button: string | null;
+  phase: "asking" | "removing";
 }
 
 /**
@@ -146,7 +164,8 @@ interface PageState {
   /** Why the list could not be read, while it could not. */
   listProblem: Message | null;
   progress: Record<string, SyncProgress>;
-  history: Record<string, HistoryEvent[]>;
+  /** What is known of a connection's past, and how much of it is shown. */
+  history: Record<string, { events: HistoryEvent[]; pages: number }>;
   catalogues: Record<string, Catalogue | { problem: Message }>;
   attempts: Record<string, Attempt>;
   /** Sentences next to the control they are about; the key is the control's. */
@@ -157,8 +176,16 @@ interface PageState {
   renaming: string | null;
   /** Controls waiting for the server, other than attempts. */
   busy: Record<string, boolean>;
-  /** The connection whose deletion is being confirmed. */
-  confirming: string | null;
+  /** The connection whose deletion is being confirmed, and the control that asked. */
+  confirming: { id: string; opener: string } | null;
+  /** Systems that give way to others, by category. */
+  replacing: Record<string, Replacement>;
+  /** The other accounts of a connection's set of duplicates, once reviewed. */
+  duplicates: Record<string, LinkedAccount[]>;
+  /** Which of the connected systems are shown, where there are many. */
+  filter: { text: string; attention: boolean };
+  /** The browser has no network. */
+  offline: boolean;
   /** One polite sentence for assistive technology. */
   announcement: string;
   tab: string;

@@ -7,8 +7,6 @@ import { pollInterval } from "../config.js";
 
 /** The pace while something is moving, kept for this long; afterwards a quarter of it, at rest a twentieth. */
 const BRISK_MS = 180_000;
-/** A sentence that something was started is taken back after this long. */
-const NEWS_MS = 30_000;
 /** How often "5 minutes ago" is brought up to date. */
 const CLOCK_MS = 30_000;
 
@@ -18,9 +16,11 @@ const CLOCK_MS = 30_000;
  * @property {import("../api.js").Api} api
  * @property {import("../store.js").Store} store
  * @property {import("../i18n.js").Language} language
+ * @property {import("./notices.js").Notices} notices
  * @property {(elementId: string) => void} focus after the next render
  * @property {(accounts: LinkedAccount[]) => void} listed after each reading of the list
- * @property {(account: LinkedAccount) => void} disconnected tells the host
+ * @property {(account: LinkedAccount, name: string) => void} disconnected once the server has taken a deletion
+ * @property {() => void} kept when a deletion was not wanted after all, or refused
  */
 
 /**
@@ -33,7 +33,7 @@ const isListed = (account) => account.status !== "INCOMPLETE" && account.status 
 const isMoving = (account) => account.health.state === "first_sync" || account.health.state === "connecting";
 
 /** @param {AccountsContext} context */
-export function createAccountsFlow({ config, api, store, language, focus, listed, disconnected }) {
+export function createAccountsFlow({ config, api, store, language, notices, focus, listed, disconnected, kept }) {
   /** Accounts deleted here whose row an older answer may still carry. @type {Set<string>} */
   const removed = new Set();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -44,18 +44,28 @@ export function createAccountsFlow({ config, api, store, language, focus, listed
   /** Only the newest reading of the list is shown. */
   let reading = 0;
 
+  /** Shows an account that the list does not have, or not yet. @param {LinkedAccount} account */
+  function show(account) {
+    const accounts = store.get().accounts ?? [];
+    if (!accounts.some((a) => a.id === account.id)) store.set({ accounts: [...accounts, account] });
+  }
+
+  /** @param {string} id @param {string} opener the control that asked */
+  const askToDelete = (id, opener) => store.set({ confirming: { id, opener } });
+
+  /** In no reviewed set is one that was deleted. @param {string} id */
+  function forgetDuplicate(id) {
+    for (const [of, others] of Object.entries(store.get().duplicates)) {
+      store.put("duplicates", of, others.filter((other) => other.id !== id));
+    }
+  }
+
   /** @param {string} id */
   const find = (id) => store.get().accounts?.find((account) => account.id === id);
 
   /** @param {LinkedAccount} account */
   const nameOf = (account) =>
     account.display_name ?? account.integration?.name ?? language.category(account.category);
-
-  /** @param {string} key @param {Message} notice */
-  function notify(key, notice) {
-    store.put("notices", key, notice);
-    store.announce(language.t(notice.key, notice.params));
-  }
 
   /** @param {string} id */
   async function readProgress(id) {
@@ -76,13 +86,6 @@ export function createAccountsFlow({ config, api, store, language, focus, listed
     }
   }
 
-  /** What was told as news is taken back once it is none. */
-  function takeBackNews() {
-    for (const [key, message] of Object.entries(store.get().notices)) {
-      if (message.toldAt !== undefined && message.toldAt + NEWS_MS < Date.now()) store.put("notices", key, undefined);
-    }
-  }
-
   /** Reads the list, and the progress of what is moving or open. Never rejects. */
   async function reload() {
     const mine = (reading += 1);
@@ -90,14 +93,16 @@ export function createAccountsFlow({ config, api, store, language, focus, listed
       const accounts = (await api.listAccounts()).filter((a) => isListed(a) && !removed.has(a.id));
       if (mine !== reading) return;
       announceFinished(store.get().accounts ?? [], accounts);
-      takeBackNews();
+      notices.takeBackNews();
       store.set({ accounts, listProblem: null, now: Date.now() });
       listed(accounts);
       const watched = accounts.filter((a) => isMoving(a) || store.get().open[a.id]);
       await Promise.all(watched.map((a) => readProgress(a.id)));
     } catch (thrown) {
       const problem = asProblem(thrown, "list");
-      if (mine === reading && !problem.isLeaving) store.set({ listProblem: explain(problem) });
+      if (mine !== reading || problem.isLeaving) return;
+      const why = explain(problem);
+      store.set({ listProblem: problem.status >= 500 ? { ...why, key: "connected.unavailable" } : why });
     }
   }
 
@@ -120,17 +125,15 @@ export function createAccountsFlow({ config, api, store, language, focus, listed
     if (!document.hidden) void reload();
   }
 
+  function onNetwork() {
+    store.set({ offline: !navigator.onLine });
+    if (navigator.onLine) void reload();
+  }
+
   /** Something was started: look often for a while. */
   function hurry() {
     briskUntil = Date.now() + BRISK_MS;
     schedule();
-  }
-
-  /** Where a Connect button waits for this account to go, its sentence moves on. @param {string} id */
-  function replaced(id) {
-    for (const [key, message] of Object.entries(store.get().notices)) {
-      if (message.replaces === id) store.put("notices", key, { key: "problem.disconnecting", tone: "info" });
-    }
   }
 
   /**
@@ -142,12 +145,12 @@ export function createAccountsFlow({ config, api, store, language, focus, listed
   async function during(control, id, action) {
     if (store.get().busy[control]) return;
     store.put("busy", control, true);
-    store.put("notices", `account-${id}`, undefined);
+    notices.clear(`account-${id}`);
     try {
       await action();
     } catch (thrown) {
       const problem = asProblem(thrown, control);
-      if (!problem.isLeaving) notify(`account-${id}`, explain(problem));
+      if (!problem.isLeaving) notices.tell(`account-${id}`, explain(problem));
     } finally {
       store.put("busy", control, undefined);
     }
@@ -156,14 +159,20 @@ export function createAccountsFlow({ config, api, store, language, focus, listed
   return {
     reload,
     hurry,
+    stored: show,
     start() {
       document.addEventListener("visibilitychange", onVisible);
+      window.addEventListener("online", onNetwork);
+      window.addEventListener("offline", onNetwork);
       clock = setInterval(() => store.set({ now: Date.now() }), CLOCK_MS);
       hurry();
       return reload();
     },
     stop() {
       document.removeEventListener("visibilitychange", onVisible);
+      window.removeEventListener("online", onNetwork);
+      window.removeEventListener("offline", onNetwork);
+      notices.stop();
       clearInterval(clock);
       clearTimeout(timer);
     },
@@ -172,41 +181,45 @@ export function createAccountsFlow({ config, api, store, language, focus, listed
     refreshNow: (id) =>
       during(`refresh-${id}`, id, async () => {
         await api.refresh(id);
-        notify(`account-${id}`, { key: "notice.refreshing", tone: "info", toldAt: Date.now() });
+        notices.tell(`account-${id}`, { key: "notice.refreshing", tone: "info", icon: "moving", toldAt: Date.now() });
         hurry();
         await reload();
       }),
 
-    /** @param {string} id */
-    askToDelete: (id) => store.set({ confirming: id }),
+    askToDelete,
 
     cancelDelete() {
-      const id = store.get().confirming;
+      const opener = store.get().confirming?.opener;
       store.set({ confirming: null });
-      if (id) focus(`delete-${id}`);
+      kept();
+      if (opener) focus(opener);
     },
 
     /** The row goes at once; it comes back, with a sentence, if the server refuses. */
     async confirmDelete() {
-      const id = store.get().confirming;
-      const account = id ? find(id) : undefined;
+      const { id, opener } = store.get().confirming ?? { id: "", opener: "" };
+      const account = find(id);
       store.set({ confirming: null });
-      if (!id || !account) return;
+      if (!account) return;
       removed.add(id);
       store.set({ accounts: (store.get().accounts ?? []).filter((a) => a.id !== id) });
-      focus("connected-heading");
+      forgetDuplicate(id);
+      focus(opener === `delete-${id}` ? "connected-heading" : opener);
       try {
         await api.remove(id);
         store.announce(language.t("announce.deleted", { name: nameOf(account) }));
-        replaced(id);
-        disconnected(account);
+        disconnected(account, nameOf(account));
       } catch (thrown) {
         const problem = asProblem(thrown, "delete");
-        if (problem.status === 404) return;
+        if (problem.status === 404) {
+          kept();
+          return;
+        }
         removed.delete(id);
+        kept();
         await reload();
-        if (!find(id)) store.set({ accounts: [...(store.get().accounts ?? []), account] });
-        if (!problem.isLeaving) notify(`account-${id}`, explain(problem));
+        show(account);
+        if (!problem.isLeaving) notices.tell(`account-${id}`, explain(problem));
         focus(`account-${id}`);
       }
     },
@@ -222,8 +235,15 @@ export function createAccountsFlow({ config, api, store, language, focus, listed
     /** The newest events, when the history is opened. @param {string} id */
     showHistory: (id) =>
       during(`history-${id}`, id, async () => {
-        store.put("history", id, (await api.events(id)).results);
+        store.put("history", id, { events: (await api.events(id)).results, pages: 1 });
+        focus(`history-title-${id}`);
       }),
+
+    /** @param {string} id */
+    showEarlier(id) {
+      const history = store.get().history[id];
+      if (history) store.put("history", id, { ...history, pages: history.pages + 1 });
+    },
 
     /** @param {string} id */
     startRename(id) {
@@ -248,12 +268,30 @@ export function createAccountsFlow({ config, api, store, language, focus, listed
         store.announce(language.t("announce.renamed", { name: nameOf(changed) }));
       }),
 
+    /** The others of its set, among this organization's. @param {string} id */
+    reviewDuplicates: (id) =>
+      during(`duplicate-${id}`, id, async () => {
+        store.put("duplicates", id, (await api.duplicatesOf(id)).filter((other) => other.id !== id && isListed(other)));
+        focus(`duplicates-${id}`);
+      }),
+
     /** @param {string} id */
     ignoreDuplicate: (id) =>
       during(`duplicate-${id}`, id, async () => {
         await api.change(id, { duplicate_ignored: true });
         await reload();
+        store.put("duplicates", id, undefined);
+        store.announce(language.t("announce.duplicates_kept"));
         focus(`account-${id}`);
       }),
+
+    /** Takes a person to an account's row. @param {string} id */
+    goTo(id) {
+      store.set({ filter: { text: "", attention: false } });
+      focus(`account-${id}`);
+    },
+
+    /** @param {Partial<PageState["filter"]>} change */
+    filter: (change) => store.set({ filter: { ...store.get().filter, ...change } }),
   };
 }

@@ -5,9 +5,9 @@
 import { asProblem, explain } from "../problems.js";
 
 /**
- * @param {{api: import("../api.js").Api, store: import("../store.js").Store, config: PageConfig}} context
+ * @param {{api: import("../api.js").Api, store: import("../store.js").Store, config: PageConfig, focus: (id: string) => void}} context
  */
-export function createCatalogueFlow({ api, store, config }) {
+export function createCatalogueFlow({ api, store, config, focus }) {
   /** @type {Set<string>} */
   const loading = new Set();
 
@@ -21,7 +21,9 @@ export function createCatalogueFlow({ api, store, config }) {
       store.put("catalogues", category, { entries, source });
     } catch (thrown) {
       const problem = asProblem(thrown, "catalogue");
-      if (!problem.isLeaving) store.put("catalogues", category, { problem: explain(problem) });
+      if (problem.isLeaving) return;
+      const why = explain(problem);
+      store.put("catalogues", category, { problem: problem.status >= 500 ? { ...why, key: "centre.unavailable" } : why });
     } finally {
       loading.delete(category);
     }
@@ -43,7 +45,18 @@ export function createCatalogueFlow({ api, store, config }) {
       store.put("catalogues", category, undefined);
       await load(category);
     },
+    /** Reads the open tab's systems again after a failure. */
+    async retryCatalogue() {
+      const { tab, catalogues } = store.get();
+      if (!catalogues[tab] || !("problem" in catalogues[tab])) return;
+      store.put("catalogues", tab, undefined);
+      await load(tab);
+    },
     /** @param {string} text */
     search: (text) => store.set({ search: text }),
+    clearSearch() {
+      store.set({ search: "" });
+      focus("search");
+    },
   };
 }

@@ -3,7 +3,7 @@
  * account. Every path ends with the button restored. Attempts share nothing but the dialog: the newest press gets it,
  * and an older one whose dialog still delivers a success is stored all the same.
  */
-import { asProblem, explain, Problem } from "../problems.js";
+import { asProblem, explain } from "../problems.js";
 
 /** After a lost answer the server is asked for this long before a person sees an error. */
 const RECOVERY_MS = 60_000;
@@ -15,7 +15,9 @@ const RECOVERY_PAUSE_MS = 3_000;
  * @property {import("../store.js").Store} store
  * @property {import("../dialog.js").Dialog} dialog
  * @property {import("../i18n.js").Language} language
+ * @property {import("./notices.js").Notices} notices
  * @property {() => Promise<void>} reload reads the list again; never rejects
+ * @property {(account: LinkedAccount) => void} stored shows an account that the list may not have yet
  * @property {(id: string, from?: string) => void} focus after the next drawing; with `from` only if it is still there
  * @property {(account: LinkedAccount) => void} connected tells the host
  */
@@ -33,7 +35,7 @@ const RECOVERY_PAUSE_MS = 3_000;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** @param {LinkContext} context */
-export function createLinkFlow({ api, store, dialog, language, reload, focus, connected }) {
+export function createLinkFlow({ api, store, dialog, language, notices, reload, stored, focus, connected }) {
   /** The newest attempt: only it may open the dialog. */
   let newest = 0;
 
@@ -43,16 +45,14 @@ export function createLinkFlow({ api, store, dialog, language, reload, focus, co
   /** The button back, and a sentence beside it. @param {Wish} wish @param {Message} message */
   function tell(wish, message) {
     show(wish.key, null);
-    store.put("notices", wish.key, message);
-    store.announce(language.t(message.key, message.params));
+    notices.tell(wish.key, message);
   }
 
-  /** @param {Wish} wish @param {Problem} problem */
+  /** @param {Wish} wish @param {import("../problems.js").Problem} problem */
   function fail(wish, problem) {
     show(wish.key, null);
     if (problem.isLeaving) return;
-    const inTheWay = problem.code === "already_connected" && store.get().accounts?.find((a) => a.category === wish.category);
-    tell(wish, { ...explain(problem), ...(inTheWay ? { replaces: inTheWay.id } : {}) });
+    tell(wish, { ...explain(problem), ...(problem.code === "already_connected" ? { replaces: wish.category } : {}) });
   }
 
   /**
@@ -95,7 +95,7 @@ export function createLinkFlow({ api, store, dialog, language, reload, focus, co
     for (const other of Object.values(store.get().attempts)) {
       if (other.phase === "starting" && other.key !== wish.key) show(other.key, null);
     }
-    store.put("notices", wish.key, undefined);
+    notices.clear(wish.key);
     show(wish.key, "starting");
     store.announce(language.t("announce.starting"));
 
@@ -125,10 +125,14 @@ export function createLinkFlow({ api, store, dialog, language, reload, focus, co
         try {
           const account = await exchange(wish, publicToken, id ?? wish.relinking?.id);
           await reload();
+          stored(account);
           show(wish.key, null);
           destination = `account-${account.id}`;
           const name = account.display_name ?? account.integration?.name ?? wish.name;
-          store.announce(language.t(wish.relinking ? "announce.relinked" : "announce.connected", { name }));
+          if (wish.relinking) store.announce(language.t("announce.relinked", { name }));
+          else if (account.initial_sync_completed) {
+            notices.tell(destination, { key: "notice.already_here", params: { name }, tone: "info", icon: "degraded", toldAt: Date.now() });
+          } else store.announce(language.t("announce.connected", { name }));
           if (!wish.relinking) connected(account);
         } catch (thrown) {
           const problem = asProblem(thrown, "exchange");

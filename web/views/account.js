@@ -3,9 +3,11 @@
  * must act, and what can be done.
  */
 import { h } from "../vendor/preact.js";
-import { summarize } from "../progress.js";
+import { nextUpdate, summarize } from "../progress.js";
+import { duplicatesView } from "./duplicates.js";
 import { icon } from "./icons.js";
 import { accountName, appearance, button, logo, notice } from "./parts.js";
+import { causeOf } from "../timeline.js";
 import { historyView } from "./history.js";
 
 /** @typedef {import("./parts.js").Page} Page */
@@ -53,7 +55,7 @@ export function accountView(page, account) {
       ),
       sentence(page, account, name),
       health.state === "first_sync" || health.state === "connecting" ? firstSync(page, account) : facts(page, account),
-      duplicate(page, account),
+      duplicatesView(page, account),
       notice(page, `account-${id}`),
       notice(page, `relink-${id}`),
       actionsView(page, account, open),
@@ -113,17 +115,21 @@ function stateBadge({ language, state }, health) {
  * @param {Health} health
  */
 function nextStep({ state, reason, actor, can_reconnect: canReconnect }) {
-  if (state === "first_sync" || reason === "relink_ineffective") return null;
+  if (reason === "relink_ineffective") return null;
   if (actor === "operator" || actor === "nobody") return `actor.${actor}`;
   return state === "action_needed" && canReconnect ? `actor.${actor}` : null;
 }
 
 /** One sentence of cause and one of who acts; silence when all is well. @param {Page} page @param {LinkedAccount} account @param {string} name */
-function sentence({ language, config }, { health }, name) {
+function sentence({ language }, { health }, name) {
   if (health.state === "healthy") return null;
-  const words = { name, brand: config.brand.name };
-  const cause = language.has(`reason.${health.reason}`) ? `reason.${health.reason}` : `explain.${health.state}`;
-  const step = nextStep(health);
+  const words = { name };
+  const reason = language.has(`reason.${health.reason}`) ? `reason.${health.reason}` : null;
+  // What a first sync is stays worth saying while there is more to say.
+  const [cause, step] =
+    health.state === "first_sync"
+      ? ["explain.first_sync", reason]
+      : [reason ?? `explain.${health.state}`, nextStep(health)];
   return h(
     "p",
     { class: "account-sentence" },
@@ -133,13 +139,13 @@ function sentence({ language, config }, { health }, name) {
 }
 
 /** @param {Page} page @param {LinkedAccount} account */
-function facts({ language }, account) {
+function facts({ language, state }, account) {
   const fresh = account.data_fresh_as_of;
   return h(
     "p",
     { class: "facts" },
     h("span", { class: "fact" }, language.t("account.records", { count: account.records })),
-    fresh ? h("span", { class: "fact" }, h("time", { dateTime: fresh }, language.t("account.fresh", { time: language.date(fresh) }))) : null,
+    fresh ? h("span", { class: "fact" }, h("time", { dateTime: fresh, title: language.date(fresh) }, language.t("account.fresh", { time: language.moment(fresh, state.now) }))) : null,
   );
 }
 
@@ -194,31 +200,6 @@ function kinds({ language }, summary) {
   );
 }
 
-/** @param {Page} page @param {LinkedAccount} account */
-function duplicate({ language, actions, state }, account) {
-  if (!account.is_duplicate || account.duplicate_ignored) return null;
-  return h(
-    "div",
-    { class: "notice notice-info" },
-    icon("degraded"),
-    h(
-      "span",
-      null,
-      language.t("duplicate.sentence"),
-      " ",
-      button(
-        {
-          class: "button-link",
-          working: state.busy[`duplicate-${account.id}`],
-          describedBy: `account-${account.id}`,
-          onPress: () => actions.ignoreDuplicate(account.id),
-        },
-        language.t("duplicate.keep"),
-      ),
-    ),
-  );
-}
-
 /** @param {Page} page @param {LinkedAccount} account @param {boolean} open */
 function actionsView({ state, language, actions }, account, open) {
   const { id, health } = account;
@@ -253,7 +234,7 @@ function actionsView({ state, language, actions }, account, open) {
         )
       : null,
     button(
-      { id: `delete-${id}`, class: "button-plain button-danger", describedBy, onPress: () => actions.askToDelete(id) },
+      { id: `delete-${id}`, class: "button-plain button-danger", describedBy, onPress: () => actions.askToDelete(id, `delete-${id}`) },
       language.t("action.delete"),
     ),
     h(
@@ -273,22 +254,49 @@ function actionsView({ state, language, actions }, account, open) {
   );
 }
 
+/** Where several problems are open, each with its own sentence; a single one is told above. @param {Page} page @param {LinkedAccount} account */
+function issues(page, account) {
+  const { language, state } = page;
+  if (account.open_issues.length < 2) return null;
+  const name = accountName(page, account);
+  return h(
+    "div",
+    { class: "history" },
+    h("h4", null, language.t("details.issues")),
+    h(
+      "ul",
+      null,
+      account.open_issues.map((issue) =>
+        h(
+          "li",
+          { key: `${issue.type}-${issue.first_seen}` },
+          h("time", { class: "muted", dateTime: issue.first_seen, title: language.date(issue.first_seen) }, language.moment(issue.first_seen, state.now)),
+          h("span", null, language.t(causeOf(issue.type) ?? "reason.api_error", { name })),
+        ),
+      ),
+    ),
+  );
+}
+
 /** @param {Page} page @param {LinkedAccount} account */
 function details(page, account) {
   const { state, language, actions } = page;
   const { id, health } = account;
   const progress = state.progress[id];
   const summary = progress ? summarize(progress) : null;
+  const next = progress ? nextUpdate(progress, state.now) : null;
   const showsKinds = health.state !== "first_sync" && health.state !== "connecting";
   return h(
     "div",
     { class: "details", id: `panel-${id}` },
+    issues(page, account),
     showsKinds && summary?.total ? h("h4", null, language.t("details.kinds")) : null,
     showsKinds && summary?.total ? kinds(page, summary) : null,
     h(
       "p",
       { class: "details-line muted" },
-      language.t("details.connected_on", { time: language.date(account.created_at) }),
+      h("time", { dateTime: account.created_at }, language.t("details.connected_on", { time: language.day(account.created_at) })),
+      next ? h("time", { dateTime: next }, language.t("details.next", { time: language.moment(next, state.now) })) : null,
       button(
         { id: `rename-${id}`, class: "button-link", describedBy: `account-${id}`, onPress: () => actions.startRename(id) },
         language.t("action.rename"),

@@ -12,9 +12,10 @@ function show(dialog) {
 
 /** @param {import("./parts.js").Page} page */
 export function confirmView(page) {
-  const { state, language, actions, config } = page;
-  const account = state.accounts?.find((a) => a.id === state.confirming);
+  const { state, language, actions } = page;
+  const account = state.accounts?.find((a) => a.id === state.confirming?.id);
   if (!account) return null;
+  const isReplaced = state.replacing[account.category]?.id === account.id;
   const name = accountName(page, account);
   return h(
     "dialog",
@@ -29,12 +30,13 @@ export function confirmView(page) {
         actions.cancelDelete();
       },
     },
-    h("h2", { id: "confirm-title" }, language.t("delete.title", { name })),
+    h("h2", { id: "confirm-title" }, language.t(isReplaced ? "replace.title" : "delete.title", { name })),
     h(
       "div",
       { id: "confirm-text" },
       h("p", { class: "confirm-question" }, language.t("delete.question")),
-      h("p", { class: "muted" }, language.t("delete.consequence", { name, brand: config.brand.name })),
+      h("p", { class: "muted" }, language.t("delete.consequence", { name })),
+      isReplaced ? h("p", { class: "muted" }, language.t("replace.then")) : null,
     ),
     h(
       "div",

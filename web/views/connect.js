@@ -3,7 +3,7 @@
  */
 import { h } from "../vendor/preact.js";
 import { icon } from "./icons.js";
-import { button, notice } from "./parts.js";
+import { button, leavingView, notice, placeOf } from "./parts.js";
 
 /** With this many buttons or more, solid ones would shout. */
 const QUIET_FROM = 3;
@@ -29,12 +29,13 @@ function offer(page, category) {
   const { state, config, language, actions } = page;
   const key = `connect-${category}`;
   const phase = state.attempts[key]?.phase;
+  const place = placeOf(page, category);
   const label =
     phase === "starting"
       ? language.t("action.initializing")
       : phase === "finishing"
         ? language.t("action.finishing")
-        : language.t(`category.${category}.connect`);
+        : language.t(place.leaving ? "replace.removing" : place.taken ? "replace.system" : `category.${category}.connect`);
   return h(
     "li",
     { key: category, class: "offer" },
@@ -43,19 +44,20 @@ function offer(page, category) {
       "div",
       { class: "offer-text" },
       h("h3", null, language.category(category)),
-      h("p", null, language.t(`category.${category}.benefit`, { brand: config.brand.name })),
+      h("p", null, language.t(`category.${category}.benefit`)),
       h("p", { class: "muted small", id: `help-${category}` }, language.t(`category.${category}.help`)),
     ),
     button(
       {
         id: key,
         class: `offer-button ${config.categories.length < QUIET_FROM ? "button-primary" : "button-tonal"}`,
-        working: phase === "starting" || phase === "finishing",
+        working: phase === "starting" || phase === "finishing" || place.leaving !== null,
         describedBy: state.notices[key] ? `notice-${key} help-${category}` : `help-${category}`,
-        onPress: () => actions.connect(category),
+        onPress: () => (place.taken ? actions.replace(category, key) : actions.connect(category)),
       },
       label,
     ),
+    leavingView(page, place.leaving),
     notice(page, key),
   );
 }

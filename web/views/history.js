@@ -1,17 +1,19 @@
 /**
- * History: what happened to one linked account, newest first, in plain words. Events that mean nothing to a person
- * are left out.
+ * History: the timeline of one linked account, newest first, in plain words.
  */
 import { h } from "../vendor/preact.js";
-import { button } from "./parts.js";
+import { timeline } from "../timeline.js";
+import { accountName, button } from "./parts.js";
 
-const LINES = 20;
+/** Lines shown at first, and added by each press. */
+const LINES = 10;
 
 /** @param {import("./parts.js").Page} page @param {LinkedAccount} account */
-export function historyView({ state, language, actions }, account) {
+export function historyView(page, account) {
+  const { state, language, actions } = page;
   const { id } = account;
-  const events = state.history[id];
-  if (!events) {
+  const history = state.history[id];
+  if (!history) {
     return button(
       {
         id: `history-${id}`,
@@ -23,24 +25,33 @@ export function historyView({ state, language, actions }, account) {
       language.t("history.show"),
     );
   }
-  const told = events.filter((event) => language.has(`event.${event.type}`)).slice(0, LINES);
+  const lines = timeline(history.events, language.has);
+  const name = accountName(page, account);
+  const model = (/** @type {string | undefined} */ key) =>
+    key ? language.model({ model_id: key, model_name: key.split("@")[0].split(".")[1] ?? key }) : "";
   return h(
     "div",
     { class: "history" },
-    h("h4", { id: `history-${id}`, tabIndex: -1 }, language.t("history.title")),
-    told.length === 0
+    h("h4", { id: `history-title-${id}`, tabIndex: -1 }, language.t("history.title")),
+    lines.length === 0
       ? h("p", { class: "muted" }, language.t("history.empty"))
       : h(
           "ol",
           null,
-          told.map((event) =>
+          lines.slice(0, history.pages * LINES).map((line) =>
             h(
               "li",
-              { key: event.id },
-              h("time", { class: "muted", dateTime: event.at }, language.date(event.at)),
-              h("span", null, language.t(`event.${event.type}`)),
+              { key: line.id },
+              h("time", { class: "muted", dateTime: line.at, title: language.date(line.at) }, language.moment(line.at, state.now)),
+              h("span", null, language.t(line.key, { ...line.params, name, kind: model(line.model) })),
             ),
           ),
         ),
+    lines.length > history.pages * LINES
+      ? button(
+          { id: `earlier-${id}`, class: "button-link", describedBy: `history-title-${id}`, onPress: () => actions.showEarlier(id) },
+          language.t("history.earlier"),
+        )
+      : null,
   );
 }

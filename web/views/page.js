@@ -2,12 +2,12 @@
  * The page: brand, the connected systems, what can be connected, and the two states around them (signed out, starting).
  */
 import { Fragment, h } from "../vendor/preact.js";
-import { accountView } from "./account.js";
 import { appCentreView } from "./app-centre.js";
 import { confirmView } from "./confirm.js";
+import { connectedView } from "./connected.js";
 import { connectView } from "./connect.js";
 import { icon } from "./icons.js";
-import { button, messageView, notice, skeleton } from "./parts.js";
+import { button, notice, skeleton } from "./parts.js";
 
 /** @typedef {import("./parts.js").Page} Page */
 
@@ -17,7 +17,7 @@ export function pageView(page) {
   return h(
     Fragment,
     null,
-    top(page),
+    page.actions.isEmbedded ? null : top(page),
     h("main", { key: "main", class: `session-${state.session}` }, state.session === "signed_in" ? workspace(page) : welcome(page)),
     h("div", { key: "live", class: "visually-hidden", role: "status", "aria-live": "polite" }, state.announcement),
     confirmView(page),
@@ -36,7 +36,7 @@ function top({ state, config, language, actions }) {
       brand.logo ? h("img", { class: "brand-logo", src: brand.logo, alt: "" }) : null,
       h("span", { class: "brand-name" }, brand.name),
     ),
-    state.session === "signed_in" && actions.canSignOut
+    state.session === "signed_in"
       ? h(
           "div",
           { class: "person" },
@@ -60,7 +60,7 @@ function welcome(page) {
       config.categories.map((category) => h("span", { key: category, class: "tile" }, icon(category))),
     ),
     h("h1", null, language.t("welcome.heading")),
-    h("p", null, language.t("welcome.sentence", { brand: config.brand.name })),
+    h("p", null, language.t("welcome.sentence")),
     notice(page, "session"),
     button(
       { id: "sign-in", class: "button-primary", working: state.busy.session, onPress: actions.signIn },
@@ -78,28 +78,8 @@ function workspace(page) {
     Fragment,
     null,
     h("h1", { key: "heading" }, language.t("page.heading")),
-    h("p", { key: "lede", class: "lede" }, language.t("page.lede", { brand: config.brand.name })),
+    h("p", { key: "lede", class: "lede" }, language.t("page.lede")),
+    h("div", { key: "offline", role: "status" }, state.offline ? h("p", { class: "notice notice-warning offline" }, icon("action_needed"), h("span", null, language.t("page.offline"))) : null),
     nothingYet ? [connect, connectedView(page)] : [connectedView(page), connect],
   );
-}
-
-/** @param {Page} page */
-function connectedView(page) {
-  const { state, language } = page;
-  return h(
-    "section",
-    { key: "connected", "aria-labelledby": "connected-heading" },
-    h("h2", { id: "connected-heading", tabIndex: -1 }, language.t("connected.heading")),
-    state.listProblem ? messageView(page, state.listProblem) : null,
-    list(page),
-  );
-}
-
-/** @param {Page} page */
-function list(page) {
-  const { accounts, listProblem } = page.state;
-  const { language } = page;
-  if (!accounts) return listProblem ? null : skeleton(language.t("connected.loading"), 2);
-  if (accounts.length === 0) return h("p", { class: "empty muted" }, language.t("connected.empty"));
-  return h("ul", { class: "accounts" }, accounts.map((account) => accountView(page, account)));
 }

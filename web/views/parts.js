@@ -71,21 +71,31 @@ export function notice(page, key) {
   return message ? messageView(page, message, `notice-${key}`) : null;
 }
 
-/** @param {Page} page @param {Message} message @param {string} [id] */
-export function messageView({ language, actions }, message, id) {
-  const { replaces } = message;
+/**
+ * @param {Page} page
+ * @param {Message} message
+ * @param {string} [id]
+ * @param {Children} [remedy] a control that helps
+ */
+export function messageView({ state, language, actions }, message, id, remedy = null) {
+  const { replaces, until } = message;
+  /** @type {Record<string, number>} */
+  const left = until === undefined ? {} : { count: Math.max(1, Math.ceil((until - state.now) / 1000)) };
   return h(
     "p",
     { class: `notice notice-${message.tone ?? "info"}`, id },
-    icon(message.tone === "warning" ? "action_needed" : "healthy"),
+    icon(message.icon ?? (message.tone === "warning" ? "action_needed" : "healthy")),
     h(
       "span",
       null,
-      language.t(message.key, message.params),
+      language.t(message.key, { ...message.params, ...left }),
       message.reference
         ? h("span", { class: "reference" }, " ", language.t("problem.reference", { reference: message.reference }))
         : null,
-      replaces ? button({ class: "button-link", onPress: () => actions.askToDelete(replaces) }, language.t("action.replace")) : null,
+      replaces && id
+        ? button({ class: "button-link", onPress: () => actions.replace(replaces, id.slice("notice-".length)) }, language.t("replace.button"))
+        : null,
+      remedy,
     ),
   );
 }
@@ -128,4 +138,21 @@ export function skeleton(label, rows) {
       ),
     ),
   );
+}
+
+/**
+ * A category's place where it holds one system at most: the account that has it, and the one that is leaving it.
+ * @param {Page} page
+ * @param {string} category
+ */
+export function placeOf({ state, config }, category) {
+  const replacement = state.replacing[category];
+  const leaving = replacement?.phase === "removing" ? replacement : null;
+  const taken = config.one_per_category ? (state.accounts?.find((a) => a.category === category) ?? null) : null;
+  return { leaving, taken };
+}
+
+/** What somebody waits for who wants the next system. @param {Page} page @param {Replacement | null} leaving */
+export function leavingView(page, leaving) {
+  return leaving ? messageView(page, { key: "replace.wait", params: { name: leaving.name }, tone: "info", icon: "waiting" }) : null;
 }
