@@ -5,13 +5,23 @@ import { GALLERY } from "./gallery.js";
 import { person, signIn } from "./harness.js";
 import { account, everyHealth, scriptReads } from "./states.js";
 
+/** 200 % zoom of a window of 1200 px, and the narrowest phone that WCAG asks for. */
+const NARROW = [{ width: 600, height: 450 }, { width: 320, height: 640 }];
+
+/** How much the page is wider than its window. @param {import("playwright-core").Page} page */
+const overflow = (page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+
 for (const [name, { config, reach }] of Object.entries(GALLERY)) {
-  test(`${name}: axe finds nothing, light and dark`, async (t) => {
+  test(`${name}: axe finds nothing, light and dark, and nothing is cut off at 200 % or on a phone`, async (t) => {
     const { page } = await person(t, { config, motion: "reduce" });
     await reach(page);
     await assertAccessible(page, `${name}, light`);
     await page.emulateMedia({ colorScheme: "dark" });
     await assertAccessible(page, `${name}, dark`);
+    for (const viewport of NARROW) {
+      await page.setViewportSize(viewport);
+      assert.equal(await overflow(page), 0, `${name} is cut off at ${viewport.width} px`);
+    }
   });
 }
 
@@ -30,15 +40,14 @@ test("axe is awake: a faint, nameless button would be found", async (t) => {
 });
 
 test("at 200 % zoom and on a phone nothing is cut off sideways", async (t) => {
-  for (const viewport of [{ width: 600, height: 450 }, { width: 320, height: 640 }]) {
+  for (const viewport of NARROW) {
     const { page } = await person(t, { viewport });
     await scriptReads(page, { accounts: everyHealth });
     await signIn(page);
     await page.locator(".account-disconnected").waitFor();
     await page.locator(".details-toggle").nth(1).click();
     await page.locator(".details .kinds").waitFor();
-    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    assert.equal(overflow, 0, `${viewport.width} px`);
+    assert.equal(await overflow(page), 0, `${viewport.width} px`);
     await assertAccessible(page, `${viewport.width} px`);
   }
 });

@@ -4,6 +4,13 @@ import { EMPLOYEES, accountsOf, announced, api, chooseOrganization, focused, new
 import { choose, close, connect, dialogOf, enter, finish, newCredential } from "./provider.js";
 import { hold, scriptProblem } from "./states.js";
 
+/** A dialog script that does nothing by itself: the test calls what it was given. */
+const STUB = `window.calls = []; window.MergeLink = {
+  initialize(config) { calls.push("initialize"); window.given = config; },
+  openLink() { calls.push("openLink"); },
+  closeLink() { calls.push("closeLink"); given.onExit(); },
+};`;
+
 /** Bound of a whole first sync of a small account. */
 const FIRST_SYNC_MS = 90_000;
 
@@ -43,6 +50,32 @@ test("connect, watch the first sync, read its counts", async (t) => {
   assert.ok((await row.locator(".facts").textContent())?.includes(`${records.toLocaleString("en")} record`));
 });
 
+test("the dialog opens by itself as soon as it is ready, and not before", async (t) => {
+  const { page } = await person(t);
+  await page.route("**/initialize.js", (route) => route.fulfill({ contentType: "text/javascript", body: STUB }));
+  await signIn(page, newOrganization());
+  await page.locator("#connect-hris").click();
+  const calls = () => page.evaluate(() => /** @type {any} */ (window).calls);
+  await until(async () => (await calls())?.length === 1, "the dialog is being prepared");
+  assert.deepEqual(await calls(), ["initialize"]);
+  await page.locator("#connect-hris[aria-busy=true]").waitFor();
+  await page.evaluate(() => /** @type {any} */ (window).given.onReady());
+  assert.deepEqual(await calls(), ["initialize", "openLink"]);
+  await page.locator("#connect-hris:not([aria-busy])").waitFor();
+});
+
+test("what was connected stands in the list, and is still there when the person comes back", async (t) => {
+  const organization = newOrganization();
+  const { page } = await person(t);
+  await signIn(page, organization);
+  await connect(page);
+  await page.locator(".account h3").getByText("BambooHR").waitFor();
+  await page.reload();
+  await chooseOrganization(page, organization);
+  await page.locator(".account h3").getByText("BambooHR").waitFor();
+  assert.equal(await page.locator(".account").count(), 1);
+});
+
 test("closing the dialog gives the button back, and the next press asks for a fresh link token", async (t) => {
   const organization = newOrganization();
   const { page } = await person(t);
@@ -63,10 +96,15 @@ test("closing the dialog gives the button back, and the next press asks for a fr
   assert.deepEqual(await accountsOf(organization), []);
 });
 
-test("an abandoned attempt is no row under Connected integrations", async (t) => {
+test("a failed or abandoned attempt is no row under Connected integrations", async (t) => {
   const organization = newOrganization();
   const { page } = await person(t);
   await signIn(page, organization);
+  await page.locator("#connect-hris").click();
+  await choose(page, "bamboohr");
+  await enter(page, "invalid");
+  await page.getByTestId("merge-link-error").waitFor();
+  await close(page);
   await page.locator("#connect-hris").click();
   await dialogOf(page).waitFor();
   await close(page);
@@ -140,6 +178,52 @@ test("a system that belongs elsewhere could not be added here: a reference, and 
   await notice.getByText("This system could not be added here.").waitFor();
   await notice.getByText("Reference: req-7f3a").waitFor();
   await focused(page, "connect-hris");
+});
+
+test("a link token that has expired is renewed silently, once", async (t) => {
+  const { page } = await person(t);
+  await page.route("**/initialize.js", (route) => route.fulfill({ contentType: "text/javascript", body: STUB }));
+  await signIn(page, newOrganization());
+  /** @type {string[]} */
+  const tokens = [];
+  page.on("response", async (response) => {
+    if (response.url().endsWith("/v1/link-tokens")) tokens.push((await response.json()).link_token);
+  });
+  await page.locator("#connect-hris").click();
+  const opened = async (/** @type {number} */ times) => {
+    await until(() => page.evaluate((wanted) => /** @type {any} */ (window).calls?.filter((/** @type {string} */ c) => c === "initialize").length === wanted, times), "prepared");
+    await page.evaluate(() => /** @type {any} */ (window).given.onReady());
+  };
+  const expire = () => page.evaluate(() => /** @type {any} */ (window).given.onValidationError([{ detail: "The link token has expired." }]));
+  await opened(1);
+  await expire();
+  await opened(2);
+  assert.equal(new Set(tokens).size, 2);
+  assert.equal(await page.locator("#notice-connect-hris").count(), 0);
+  await expire();
+  await page.locator("#notice-connect-hris").getByText(/open for too long/).waitFor();
+  assert.equal(tokens.length, 2);
+  assert.equal(await page.locator("#connect-hris").textContent(), "Connect HRIS integration");
+});
+
+test("a script that breaks is told like one that is blocked, and the button comes back", async (t) => {
+  const { page } = await person(t);
+  const broken = `window.MergeLink = { initialize() { throw new Error("broken"); }, openLink() {} }`;
+  await page.route("**/initialize.js", (route) => route.fulfill({ contentType: "text/javascript", body: broken }));
+  await signIn(page, newOrganization());
+  await page.locator("#connect-hris").click();
+  await page.locator("#notice-connect-hris").getByText(/could not start/).waitFor();
+  assert.equal(await page.locator("#connect-hris").getAttribute("aria-disabled"), null);
+});
+
+test("stored, but not in the list yet: the row is there all the same", async (t) => {
+  const { page } = await person(t);
+  await signIn(page, newOrganization());
+  await page.route(/\/v1\/linked-accounts$/, (route) =>
+    route.request().method() === "GET" ? route.fulfill({ json: { results: [], next_cursor: null } }) : route.fallback(),
+  );
+  await connect(page);
+  await page.locator(".account h3").getByText("BambooHR").waitFor();
 });
 
 test("a blocked script is told, and the next press tries again", async (t) => {

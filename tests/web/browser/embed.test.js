@@ -49,6 +49,17 @@ test("the host hands over a token and is told what was connected and disconnecte
   await until(async () => (await told()).some((m) => m.type === "tether:disconnected" && m.id === connected.id), "the host was told");
 });
 
+test("a host that hands over nothing is a sentence, and its token still counts when it comes", async (t) => {
+  const { page, frame, give, told } = await host(t, HOST);
+  await page.clock.install();
+  await page.reload();
+  await until(async () => (await told()).some((m) => m.type === "tether:ready"), "the page is ready");
+  await page.clock.runFor(16_000);
+  await frame.getByText("Your sign-in has not arrived here yet.").waitFor();
+  await give(await tokenOf(newOrganization()));
+  await frame.locator(".empty").waitFor();
+});
+
 test("a refused token is asked for again", async (t) => {
   const { give, told, frame } = await host(t, HOST);
   await until(async () => (await told()).some((m) => m.type === "tether:ready"), "the page is ready");

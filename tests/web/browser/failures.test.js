@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { chooseOrganization, newOrganization, person, signIn, until } from "./harness.js";
-import { account, scriptProblem, scriptReads } from "./states.js";
+import { account, hold, scriptProblem, scriptReads } from "./states.js";
 
 const CASES = [
   { status: 409, code: "already_connected", sentence: /already connected\. Delete it first/ },
@@ -14,37 +14,46 @@ const CASES = [
   { status: 500, code: "internal", sentence: /Something went wrong on our side.*Reference: req-7f3a/ },
 ];
 
-for (const { status, code, headers, sentence } of CASES) {
-  test(`${status} ${code ?? "of the edge"}: a sentence beside the button, which is restored`, async (t) => {
-    const { page, console } = await person(t);
-    await scriptReads(page, { accounts: () => [] });
-    await scriptProblem(page, /\/v1\/link-tokens$/, "POST", { status, code, headers });
-    await signIn(page);
-    await page.locator("#connect-hris").click();
-    await page.locator("#notice-connect-hris").filter({ hasText: sentence }).waitFor();
-    assert.equal(await page.locator("#connect-hris").textContent(), "Connect HRIS integration");
-    assert.equal(await page.locator("#connect-hris").getAttribute("aria-disabled"), null);
-    assert.ok(console.some((line) => line.includes(code ?? `http_${status}`)), "the console has the code");
-  });
-}
-
-test("where only one system fits, the one in the way can be replaced from the sentence", async (t) => {
+test("whatever goes wrong, a sentence stands beside the button, which comes back", async (t) => {
   const { page } = await person(t);
-  let accounts = [account()];
-  await scriptReads(page, { accounts: () => accounts });
-  await scriptProblem(page, /\/v1\/link-tokens$/, "POST", { status: 409, code: "already_connected" });
-  await page.route(/\/v1\/linked-accounts\/[^/]+$/, (route) => {
-    accounts = [];
-    return route.fulfill({ status: 202, json: {} });
-  });
+  await scriptReads(page, { accounts: () => [] });
+  await signIn(page);
+  const button = page.locator("#connect-hris");
+  for (const { status, code, headers, sentence } of CASES) {
+    await t.test(`${status} ${code ?? "of the edge"}`, async () => {
+      await scriptProblem(page, /\/v1\/link-tokens$/, "POST", { status, code, headers, times: 1 });
+      await button.click();
+      await page.locator("#notice-connect-hris").filter({ hasText: sentence }).waitFor();
+      assert.equal(await button.textContent(), "Connect HRIS integration");
+      assert.equal(await button.getAttribute("aria-disabled"), null);
+    });
+  }
+});
+
+test("the console has a failure's code and reference; the page shows the reference alone", async (t) => {
+  const { page, console } = await person(t);
+  await scriptReads(page, { accounts: () => [] });
+  await scriptProblem(page, /\/v1\/link-tokens$/, "POST", { status: 503, code: "merge_unavailable" });
   await signIn(page);
   await page.locator("#connect-hris").click();
-  await page.getByRole("button", { name: "Replace it" }).click();
-  const question = page.getByRole("dialog");
-  await question.getByText("This action is permanent. Do you want to proceed?").waitFor();
-  await question.getByRole("button", { name: "Delete integration" }).click();
-  await page.locator(".account").waitFor({ state: "detached" });
-  await page.locator("#notice-connect-hris").getByText(/connect the next one here in a few minutes/).waitFor();
+  await page.locator("#notice-connect-hris").getByText("Reference: req-7f3a").waitFor();
+  assert.ok(console.some((line) => line.includes("merge_unavailable") && line.includes("req-7f3a")), console.join("\n"));
+  assert.ok(!(await page.locator("body").innerText()).includes("merge_unavailable"));
+});
+
+test("a wait is counted down, and its end is told", async (t) => {
+  const { page } = await person(t);
+  await page.clock.install();
+  await scriptReads(page, { accounts: () => [] });
+  await scriptProblem(page, /\/v1\/link-tokens$/, "POST", { status: 429, code: "rate_limited", headers: { "retry-after": "30" } });
+  await signIn(page);
+  await page.locator("#connect-hris").click();
+  const notice = page.locator("#notice-connect-hris");
+  await notice.getByText(/wait 30 seconds/).waitFor();
+  await page.clock.runFor(10_000);
+  await notice.getByText(/wait (19|20) seconds/).waitFor();
+  await page.clock.runFor(21_000);
+  await notice.getByText("You can try again now.").waitFor();
 });
 
 test("no network: a sentence, and the button is restored", async (t) => {
@@ -55,6 +64,46 @@ test("no network: a sentence, and the button is restored", async (t) => {
   await page.locator("#connect-hris").click();
   await page.locator("#notice-connect-hris").getByText(/cannot be reached/).waitFor();
   assert.equal(await page.locator("#connect-hris").textContent(), "Connect HRIS integration");
+});
+
+test("without a network the page says so, keeps what it has, and reads again when there is one", async (t) => {
+  const { page, context } = await person(t);
+  let name = "BambooHR";
+  await scriptReads(page, { accounts: () => [account({ display_name: name })] });
+  await signIn(page);
+  await page.locator(".account").waitFor();
+  await context.setOffline(true);
+  await page.getByText("You are offline.").waitFor();
+  assert.equal(await page.locator(".account").count(), 1);
+  name = "Renamed meanwhile";
+  await context.setOffline(false);
+  await page.locator(".offline").waitFor({ state: "detached" });
+  await page.getByRole("heading", { name }).waitFor();
+});
+
+test("a list that cannot be read offers to try again at once", async (t) => {
+  const { page } = await person(t, { config: { poll_seconds: 3600 } });
+  let down = true;
+  await scriptReads(page, { accounts: () => [account()] });
+  await page.route(/\/v1\/linked-accounts$/, (route) => (down ? route.abort() : route.fallback()));
+  await signIn(page);
+  await page.locator(".notice").getByText(/cannot be reached/).waitFor();
+  down = false;
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.locator(".account").waitFor();
+});
+
+test("a slow network shows what is to come, and nothing jumps when it is there", async (t) => {
+  const { page } = await person(t);
+  await scriptReads(page, { accounts: () => [account()] });
+  const release = await hold(page, /\/v1\/linked-accounts$/);
+  await signIn(page);
+  await page.locator(".skeleton").waitFor();
+  const heading = page.locator("#connected-heading");
+  const before = await heading.boundingBox();
+  release();
+  await page.locator(".account").waitFor();
+  assert.deepEqual(await heading.boundingBox(), before);
 });
 
 test("the list heals by itself once the server answers again", async (t) => {

@@ -2,17 +2,77 @@
  * The gallery: every state of the page by name, each reached in a real browser. The tests for access, language and
  * forbidden words walk it, and so does the script that takes the screenshots.
  */
-import { account, everyHealth, everyKind, scriptProblem, scriptReads, threeAccounts } from "./states.js";
+import { account, everyHealth, everyKind, fiftyAccounts, LONG_NAME, scriptProblem, scriptReads, threeAccounts } from "./states.js";
 import { signIn, stack } from "./live.js";
 
 /** @typedef {import("playwright-core").Page} BrowserPage */
 
-const HISTORY = ["connected", "relinked", "first_sync_completed", "renamed", "issue_opened", "an_event_of_tomorrow"].map((type, index) => ({
+/** @type {[string, Partial<HistoryEvent>?][]} newest first */
+const HAPPENED = [
+  ["sync_finished", { model_id: "hris.Employee", detail: { added: 3, updated: 12, deleted: 1 } }],
+  ["sync_failed", { model_id: "hris.TimeOff" }],
+  ["issue_resolved"],
+  ["relinked"],
+  ["relink_started"],
+  ["issue_opened", { detail: { kind: "expired_mfa" } }],
+  ["status_changed", { detail: { to: "RELINK_NEEDED" } }],
+  ["deletions_held"],
+  ["duplicate_ignored", { detail: { ignored: true } }],
+  ["renamed"],
+  ["an_event_of_tomorrow"],
+  ["first_sync_completed"],
+  ["connected"],
+];
+
+const HISTORY = HAPPENED.map(([type, facts], index) => ({
   id: String(index),
-  at: new Date(Date.UTC(2026, 10, 20, 9, index)).toISOString(),
+  at: new Date(Date.UTC(2026, 10, 20, 9, -47 * index)).toISOString(),
   type,
   actor: "system",
+  ...facts,
 }));
+
+/** @type {LinkedAccount["open_issues"]} */
+const ISSUES = ["missing_permissions", "third_party_offline"].map((type, index) => ({
+  type,
+  message: "",
+  first_seen: new Date(Date.UTC(2026, 10, 20, 9, index)).toISOString(),
+  last_seen: new Date(Date.UTC(2026, 10, 21)).toISOString(),
+}));
+
+/** The second connection of one system. */
+const TWIN = account({ id: "00000000-0000-4000-8000-000000000002", display_name: "BambooHR, Berlin office", is_duplicate: true });
+
+/** Nothing of the lists is scripted but what it says. @param {BrowserPage} page @param {unknown} answer */
+const scriptCatalogue = (page, answer) => page.route(/\/v1\/integrations/, (route) => route.fulfill({ json: answer }));
+
+/** A dialog that succeeds by itself and closes. */
+const SUCCEEDS = `window.MergeLink = {
+  initialize(config) { this.given = config; setTimeout(config.onReady); },
+  openLink() { this.given.onSuccess("public-of-another"); this.given.onExit(); },
+};`;
+
+/**
+ * The one system is replaced; whether it is erased yet, the caller says.
+ * @param {BrowserPage} page
+ * @param {() => boolean} isErased
+ */
+export async function scriptReplacement(page, isErased) {
+  let accounts = [account()];
+  await scriptReads(page, { accounts: () => accounts });
+  await page.route(/\/v1\/linked-accounts\/[^/]+$/, (route) => {
+    if (route.request().method() === "GET") {
+      return isErased() ? route.fulfill({ status: 404, json: { code: "not_found" } }) : route.fulfill({ json: account({ status: "DELETING" }) });
+    }
+    accounts = [];
+    return route.fulfill({ status: 202, json: {} });
+  });
+  await signIn(page);
+  await page.locator(".account").waitFor();
+  await page.locator("#connect-hris").click();
+  await page.locator("dialog .button-danger-solid").click();
+  await page.locator(".account").waitFor({ state: "detached" });
+}
 
 /** The sign-in button, whatever the language. @param {BrowserPage} page */
 const signedOut = (page) => page.locator("#sign-in").waitFor();
@@ -79,12 +139,85 @@ export const GALLERY = {
   },
   details: {
     async reach(page) {
-      await scriptReads(page, { accounts: () => [account({ is_duplicate: true })], progress: everyKind, events: () => HISTORY });
+      await scriptReads(page, { accounts: () => [account({ is_duplicate: true, open_issues: ISSUES })], progress: everyKind, events: () => HISTORY });
       await signIn(page);
       await page.locator(".details-toggle").click();
       await page.locator(".details .kinds").waitFor();
       await page.locator(".details [id^=history-]").click();
       await page.locator(".history li").first().waitFor();
+    },
+  },
+  "long name": {
+    async reach(page) {
+      await scriptReads(page, { accounts: () => [account({ display_name: LONG_NAME, is_duplicate: true })] });
+      await signIn(page);
+      await page.locator(".account").waitFor();
+    },
+  },
+  "fifty integrations": {
+    async reach(page) {
+      await scriptReads(page, { accounts: fiftyAccounts });
+      await signIn(page);
+      await page.locator(".account").nth(49).waitFor();
+    },
+  },
+  "fifty integrations, only those that need attention": {
+    async reach(page) {
+      await scriptReads(page, { accounts: fiftyAccounts });
+      await signIn(page);
+      await page.locator("#only-attention").click();
+      await page.locator(".account").nth(3).waitFor({ state: "detached" });
+    },
+  },
+  "fifty integrations, none found": {
+    async reach(page) {
+      await scriptReads(page, { accounts: fiftyAccounts });
+      await signIn(page);
+      await page.locator("#find-connected").fill("zzzz");
+      await page.locator(".account").first().waitFor({ state: "detached" });
+    },
+  },
+  "duplicates reviewed": {
+    async reach(page) {
+      const accounts = [account({ is_duplicate: true }), TWIN];
+      await scriptReads(page, { accounts: () => accounts, duplicates: () => [TWIN] });
+      await signIn(page);
+      await page.locator(`#review-${accounts[0].id}`).click();
+      await page.locator(".set").waitFor();
+    },
+  },
+  "duplicate without another": {
+    async reach(page) {
+      await scriptReads(page, { accounts: () => [account({ is_duplicate: true })] });
+      await signIn(page);
+      await page.locator("[id^=review-]").click();
+      await page.locator(".set-heading").waitFor();
+    },
+  },
+  offline: {
+    async reach(page) {
+      await scriptReads(page, { accounts: () => [account()] });
+      await signIn(page);
+      await page.locator(".account").waitFor();
+      await page.context().setOffline(true);
+      await page.locator(".offline").waitFor();
+    },
+  },
+  "sign-in not accepted": {
+    async reach(page) {
+      await page.route(/\/v1\//, (route) => route.fulfill({ status: 401, json: { message: "Unauthorized" } }));
+      await signIn(page);
+      await page.locator(".notice").first().waitFor();
+    },
+  },
+  "somebody else's system": {
+    async reach(page) {
+      await scriptReads(page, { accounts: () => [] });
+      await scriptProblem(page, /\/v1\/linked-accounts$/, "POST", { status: 404, code: "not_found" });
+      await page.route("**/initialize.js", (route) => route.fulfill({ contentType: "text/javascript", body: SUCCEEDS }));
+      await signIn(page);
+      await page.locator("#connect-hris").click();
+      await page.locator("#notice-connect-hris").waitFor();
     },
   },
   renaming: {
@@ -150,6 +283,65 @@ export const GALLERY = {
       await scriptReads(page, { accounts: () => [account()] });
       await signIn(page);
       await page.locator(".system-state").waitFor();
+    },
+  },
+  "one per category": {
+    config: { one_per_category: true },
+    async reach(page) {
+      await scriptReads(page, { accounts: () => [account()] });
+      await signIn(page);
+      await page.locator("#connect-hris").getByText(/./).waitFor();
+      await page.locator(".account").waitFor();
+    },
+  },
+  "replace question": {
+    config: { one_per_category: true },
+    async reach(page) {
+      await scriptReads(page, { accounts: () => [account()] });
+      await signIn(page);
+      await page.locator(".account").waitFor();
+      await page.locator("#connect-hris").click();
+      await page.locator("dialog[open]").waitFor();
+    },
+  },
+  "being replaced": {
+    config: { one_per_category: true },
+    async reach(page) {
+      await scriptReplacement(page, () => false);
+      await page.locator("#connect-hris[aria-disabled=true]").waitFor();
+      await page.locator(".offer .notice").waitFor();
+    },
+  },
+  replaced: {
+    config: { one_per_category: true },
+    async reach(page) {
+      await scriptReplacement(page, () => true);
+      await page.locator("#notice-connect-hris").waitFor();
+    },
+  },
+  "app centre, one per category": {
+    config: { mode: "app_centre", one_per_category: true },
+    async reach(page) {
+      await scriptReads(page, { accounts: () => [account()] });
+      await signIn(page);
+      await page.locator(".system-state").waitFor();
+    },
+  },
+  "app centre, empty": {
+    config: { mode: "app_centre" },
+    async reach(page) {
+      await scriptCatalogue(page, { results: [], source: "live" });
+      await signIn(page);
+      await page.locator("#catalogue .empty").waitFor();
+    },
+  },
+  "app centre, built-in list": {
+    config: { mode: "app_centre" },
+    async reach(page) {
+      const results = ["BambooHR", "Workday", "HiBob"].map((name) => ({ name, slug: name.toLowerCase(), categories: ["hris"], image: null, square_image: null, color: null }));
+      await scriptCatalogue(page, { results, source: "fallback" });
+      await signIn(page);
+      await page.locator("#catalogue .notice").waitFor();
     },
   },
   "app centre, nothing found": {

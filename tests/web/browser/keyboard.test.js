@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { focused, newOrganization, person, signIn, until } from "./harness.js";
-import { dialogOf, newCredential } from "./provider.js";
+import { connect, dialogOf, newCredential } from "./provider.js";
+import { account, scriptReads } from "./states.js";
 
 /**
  * Presses Tab until the focus is on the wanted element; never more than a page has stops.
@@ -59,6 +60,46 @@ test("sign in, connect, look at details, delete: by keyboard alone", async (t) =
   await page.keyboard.press("Enter");
   await page.locator(".account").waitFor({ state: "detached" });
   await focused(page, "connected-heading");
+});
+
+test("relink, refresh, rename, history: by keyboard alone", async (t) => {
+  const { page } = await person(t);
+  await signIn(page, newOrganization());
+  await connect(page);
+  await page.locator(".account").waitFor();
+  const press = async (/** @type {string} */ selector) => {
+    await page.locator("#connected-heading").focus();
+    await tabTo(page, selector);
+    await page.keyboard.press("Enter");
+  };
+  await press("[id^=relink-]");
+  await page.getByTestId("merge-link-credential").waitFor();
+  await page.keyboard.type(newCredential());
+  await page.keyboard.press("Enter");
+  await page.getByTestId("merge-link-finish").waitFor();
+  await page.keyboard.press("Escape");
+  await until(() => page.evaluate(() => document.activeElement?.id.startsWith("account-") ?? false), "focus is on the row");
+  await press("[id^=refresh-]");
+  await page.locator(".account .notice").getByText("The newest data is being fetched.").waitFor();
+  await press(".details-toggle");
+  await press("[id^=rename-]");
+  await page.locator(".rename input:focus").waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator("[id^=rename-]:focus").waitFor();
+  await press("[id^=history-]");
+  await page.locator("[id^=history-title-]:focus").waitFor();
+});
+
+test("a system is replaced by keyboard alone", async (t) => {
+  const { page } = await person(t, { config: { one_per_category: true } });
+  await scriptReads(page, { accounts: () => [account()] });
+  await signIn(page);
+  await page.locator(".account").waitFor();
+  await tabTo(page, "#connect-hris");
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog", { name: "Replace BambooHR?" }).waitFor();
+  await page.keyboard.press("Escape");
+  await focused(page, "connect-hris");
 });
 
 test("the tabs of the app centre move by arrow keys, Home and End", async (t) => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { accountsOf, announced, api, focused, newOrganization, person, sandbox, signIn, until } from "./harness.js";
 import { close, connect, dialogOf, enter, finish, newCredential } from "./provider.js";
-import { scriptProblem } from "./states.js";
+import { hold, scriptProblem } from "./states.js";
 
 /** A person with one connected HR system. @param {import("node:test").TestContext} t */
 async function connected(t) {
@@ -24,7 +24,7 @@ async function atProvider(organization) {
   return mine[0];
 }
 
-test("relinking keeps the account, its name and its place, and makes it well again", async (t) => {
+test("relinking", async (t) => {
   const { organization, page, row, id } = await connected(t);
   const before = await atProvider(organization);
   await sandbox(`/accounts/${before.id}/relink-needed`, {});
@@ -32,16 +32,25 @@ test("relinking keeps the account, its name and its place, and makes it well aga
   await row.locator(".state-action_needed").waitFor({ timeout: 60_000 });
   await row.getByText(/Relink integration”/).waitFor();
 
-  await row.getByRole("button", { name: "Relink integration" }).click();
-  await enter(page, newCredential());
-  await finish(page);
-  await row.locator(".state-action_needed").waitFor({ state: "detached", timeout: 60_000 });
-  assert.equal(await row.locator("h3").textContent(), "BambooHR");
-  await focused(page, `account-${id}`);
-  const after = await accountsOf(organization);
-  assert.deepEqual(after.map((a) => a.id), [id]);
-  const merge = await atProvider(organization);
-  assert.deepEqual([merge.id, merge.end_user_origin_id], [before.id, before.end_user_origin_id]);
+  await t.test("the dialog opens with the same system's own form, without a choice", async () => {
+    await row.getByRole("button", { name: "Relink integration" }).click();
+    await page.getByTestId("merge-link-heading").getByText("BambooHR").waitFor();
+    assert.equal(await page.getByTestId("merge-link-search").count(), 0);
+  });
+
+  await t.test("the row keeps its name and its place, and becomes well again", async () => {
+    await enter(page, newCredential());
+    await finish(page);
+    await row.locator(".state-action_needed").waitFor({ state: "detached", timeout: 60_000 });
+    assert.equal(await row.locator("h3").textContent(), "BambooHR");
+    await focused(page, `account-${id}`);
+  });
+
+  await t.test("there is no second account, neither here nor at the provider", async () => {
+    assert.deepEqual((await accountsOf(organization)).map((a) => a.id), [id]);
+    const after = await atProvider(organization);
+    assert.deepEqual([after.id, after.end_user_origin_id], [before.id, before.end_user_origin_id]);
+  });
 });
 
 test("a relink that is closed changes nothing and gives the button back", async (t) => {
@@ -70,16 +79,28 @@ test("deleting asks once, in the exact words; no means no", async (t) => {
   assert.equal((await accountsOf(organization)).length, 1);
 });
 
-test("deleted: the row goes at once, the account goes at the provider, and nothing is left to read", async (t) => {
+test("deleting", async (t) => {
   const { organization, page, row, id } = await connected(t);
   const { id: mergeId } = await atProvider(organization);
-  await row.getByRole("button", { name: "Delete integration" }).click();
-  await page.getByRole("dialog").getByRole("button", { name: "Delete integration" }).click();
-  await row.waitFor({ state: "detached" });
-  await announced(page, /BambooHR was deleted/);
-  await focused(page, "connected-heading");
-  await until(async () => !(await sandbox("/state")).accounts.some((/** @type {any} */ a) => a.id === mergeId && a.status !== "DELETED"), "gone at the provider");
-  assert.equal((await api(organization, "GET", `/v1/linked-accounts/${id}/records/hris.Employee`)).body.code, "disconnecting");
+
+  await t.test("the row goes at once, and that is said", async () => {
+    const release = await hold(page, /\/v1\/linked-accounts\/[^/]+$/);
+    await row.getByRole("button", { name: "Delete integration" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete integration" }).click();
+    await row.waitFor({ state: "detached" });
+    release();
+    await announced(page, /BambooHR was deleted/);
+    await focused(page, "connected-heading");
+  });
+
+  await t.test("the account goes at the provider", async () => {
+    await until(async () => !(await sandbox("/state")).accounts.some((/** @type {any} */ a) => a.id === mergeId && a.status !== "DELETED"), "gone at the provider");
+  });
+
+  await t.test("nothing of it is listed or can be read any more", async () => {
+    assert.deepEqual(await accountsOf(organization), []);
+    assert.equal((await api(organization, "GET", `/v1/linked-accounts/${id}/records/hris.Employee`)).body.code, "disconnecting");
+  });
 });
 
 test("a delete that the server refuses brings the row back with a sentence", async (t) => {
@@ -120,4 +141,29 @@ test("the history tells in plain words what happened", async (t) => {
   await row.getByRole("button", { name: "Details" }).click();
   await row.getByRole("button", { name: "Show history" }).click();
   await row.locator(".history").getByText("The system was connected.").waitFor();
+});
+
+test("two connections with one login are pointed out, reviewed, and one of them is deleted", async (t) => {
+  const { page } = await person(t);
+  await signIn(page, newOrganization());
+  const credential = newCredential();
+  for (const count of [1, 2]) {
+    await connect(page, { credential });
+    await until(async () => (await page.locator(".account").count()) === count, `${count} connected`);
+  }
+  const review = page.getByRole("button", { name: "Review" }).first();
+  await review.waitFor();
+  const id = ((await review.getAttribute("id")) ?? "").replace("review-", "");
+  await review.click();
+  const row = page.locator(".account").filter({ has: page.locator(`#account-${id}`) });
+  await row.locator(".set-member").nth(1).waitFor();
+  await row.locator(".set-member").getByRole("button", { name: "Show" }).click();
+  const other = await page.evaluate(() => document.activeElement?.id.replace("account-", ""));
+  assert.notEqual(other, id);
+  await page.locator(`#delete-${other}`).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Delete integration" }).click();
+  await until(async () => (await page.locator(".account").count()) === 1, "one is left");
+  await row.getByText("None of your other integrations uses the same login").waitFor();
+  await row.getByRole("button", { name: "Hide this hint" }).click();
+  await row.locator(".set-heading").waitFor({ state: "detached" });
 });

@@ -23,7 +23,7 @@ export function perceive(page) {
       if (element instanceof HTMLInputElement) add(element.value, element);
       for (const pseudo of ["::before", "::after"]) {
         const { content } = getComputedStyle(element, pseudo);
-        if (/^"/.test(content)) add(content.slice(1, -1), document.body);
+        if (content.startsWith('"')) add(content.slice(1, -1), document.body);
       }
     }
     return found;

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { newOrganization, person, signIn, stack } from "./harness.js";
+import { GALLERY } from "./gallery.js";
 import { connect, newCredential } from "./provider.js";
+import { scriptProblem } from "./states.js";
 
 test("the policy names no inline script or style, no eval, and no frame that is not allowed", async () => {
   const answer = await fetch(stack.page);
@@ -77,6 +79,46 @@ test("the page works under its own policy: nothing is reported as blocked", asyn
   await connect(page);
   await page.locator(".account").waitFor();
   assert.deepEqual(await page.evaluate(() => /** @type {any} */ (window).blocked), []);
+});
+
+test("the first paint waits for no third party: with all of them silent, the page is there", async (t) => {
+  const { page } = await person(t);
+  /** @type {string[]} */
+  const asked = [];
+  await page.route((url) => url.origin !== new URL(stack.page).origin, (route) => {
+    asked.push(route.request().url());
+  });
+  await page.goto(stack.page, { waitUntil: "commit" });
+  await page.locator("#sign-in").waitFor();
+  assert.deepEqual(asked, [], "nobody else was even asked");
+});
+
+test("the dialog's script is asked for when somebody connects, not before", async (t) => {
+  const { page } = await person(t);
+  /** @type {string[]} */
+  const scripts = [];
+  page.on("request", (request) => {
+    if (request.url().endsWith("/initialize.js")) scripts.push(request.url());
+  });
+  await signIn(page, newOrganization());
+  await page.locator(".empty").waitFor();
+  assert.deepEqual(scripts, []);
+  await page.locator("#connect-hris").click();
+  await page.getByTestId("merge-link-dialog").waitFor();
+  assert.equal(scripts.length, 1);
+});
+
+test("on paper there is no person, no reference, no history and nothing to press", async (t) => {
+  const { page } = await person(t);
+  await GALLERY.details.reach(page);
+  await scriptProblem(page, /\/v1\/link-tokens$/, "POST", { status: 500, code: "internal" });
+  await page.locator("#connect-hris").click();
+  await page.locator("#notice-connect-hris").getByText("Reference: req-7f3a").waitFor();
+  await page.emulateMedia({ media: "print" });
+  const paper = await page.locator("body").innerText();
+  assert.match(paper, /BambooHR/);
+  assert.doesNotMatch(paper, /Acme|Sign out|req-7f3a|Reference|History|Delete integration|Connect HRIS/);
+  assert.equal(await page.locator("button:visible, input:visible").count(), 0);
 });
 
 test("our own files reach the browser compressed, 60 kB at most", async (t) => {

@@ -106,6 +106,22 @@ export function threeAccounts() {
   ];
 }
 
+/** A company that has connected much, some of it under long names. @returns {LinkedAccount[]} */
+export function fiftyAccounts() {
+  const categories = ["hris", "ats", "crm", "accounting", "ticketing"];
+  const health = account().health;
+  return Array.from({ length: 50 }, (_, index) =>
+    account({
+      id: `00000000-0000-4000-8000-${String(index + 1).padStart(12, "0")}`,
+      category: categories[index % categories.length],
+      display_name: index === 7 ? LONG_NAME : `Office ${index + 1}`,
+      health: index % 20 === 3 ? { ...health, state: "action_needed", reason: "mfa_expired", actor: "end_user" } : health,
+    }),
+  );
+}
+
+export const LONG_NAME = "Donaudampfschifffahrtsgesellschaft Österreich, Personalverwaltung Niederlassungen Süd und West";
+
 const STATUSES = ["DONE", "SYNCING", null, "PARTIALLY_SYNCED", "FAILED", "PAUSED", "DISABLED"];
 
 /** Every state of a kind of data. @returns {SyncProgress} */
@@ -114,6 +130,7 @@ export function everyKind() {
   const results = names.map((name, index) => {
     const status = STATUSES[index % STATUSES.length];
     return {
+      next_sync_start: new Date(NOW + 47 * 60_000).toISOString(),
       model_id: `hris.${name}`,
       model_name: name,
       status,
@@ -127,13 +144,14 @@ export function everyKind() {
 /**
  * Answers the reading routes from given facts; everything else still reaches the stack.
  * @param {BrowserPage} page
- * @param {{accounts: () => LinkedAccount[], progress?: () => SyncProgress, events?: () => HistoryEvent[]}} facts
+ * @param {{accounts: () => LinkedAccount[], progress?: () => SyncProgress, events?: () => HistoryEvent[], duplicates?: () => LinkedAccount[]}} facts
  */
-export async function scriptReads(page, { accounts, progress = everyKind, events = () => [] }) {
+export async function scriptReads(page, { accounts, progress = everyKind, events = () => [], duplicates = () => [] }) {
   const json = (/** @type {unknown} */ body) => ({ status: 200, contentType: "application/json", body: JSON.stringify(body) });
   await page.route(/\/v1\/linked-accounts(\/[^/]+\/(sync-status|events))?(\?.*)?$/, (route) => {
     if (route.request().method() !== "GET") return route.fallback();
-    const { pathname } = new URL(route.request().url());
+    const { pathname, searchParams } = new URL(route.request().url());
+    if (searchParams.has("duplicates_of")) return route.fulfill(json({ results: duplicates(), next_cursor: null }));
     if (pathname.endsWith("/sync-status")) return route.fulfill(json(progress()));
     if (pathname.endsWith("/events")) return route.fulfill(json({ results: events(), next_cursor: null }));
     return route.fulfill(json({ results: accounts(), next_cursor: null }));

@@ -4,6 +4,7 @@ import { forbiddenWords } from "../words.js";
 import { GALLERY } from "./gallery.js";
 import { person } from "./harness.js";
 import { perceive } from "./perceive.js";
+import { fiftyAccounts, LONG_NAME } from "./states.js";
 
 /**
  * Data of the gallery and of the catalogue that stand on the page beside our sentences.
@@ -11,7 +12,8 @@ import { perceive } from "./perceive.js";
  */
 async function namesOn(page) {
   const names = ["Acme", "BambooHR", "Workday", "HiBob", "Personio", "Gusto", "Rippling", "HubSpot", "Xero", "zzzz"];
-  names.push("People of the Berlin office", "Xero, European companies");
+  names.push("People of the Berlin office", "Xero, European companies", "BambooHR, Berlin office", LONG_NAME);
+  names.push(...fiftyAccounts().map((account) => account.display_name ?? ""));
   page.on("response", async (response) => {
     const { pathname } = new URL(response.url());
     if (pathname === "/config.json") names.push((await response.json()).brand.name);
@@ -20,14 +22,19 @@ async function namesOn(page) {
   return names;
 }
 
+/** What stands outside the marks; a sentence may hold another. @param {string} text @returns {string} */
+function unmarked(text) {
+  const less = text.replace(/⟦[^⟦⟧]*⟧/g, "");
+  return less === text ? text : unmarked(less);
+}
+
 /**
  * What is neither a marked sentence nor data: names, formatted numbers, a logo's letter.
  * @param {string} text
  * @param {string[]} names
  */
 const strays = (text, names) =>
-  text
-    .replace(/⟦[^]*?⟧/g, "")
+  unmarked(text)
     .split("·")
     .map((part) => part.trim())
     .filter((part) => part && !names.includes(part) && !/^[\d.,]+$/.test(part) && !/^.$/u.test(part));

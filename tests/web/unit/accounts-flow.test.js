@@ -3,6 +3,7 @@ import { mock, test } from "node:test";
 import { createAccountsFlow } from "../../../web/flows/accounts.js";
 import { createLanguage } from "../../../web/i18n.js";
 import { Problem } from "../../../web/problems.js";
+import { createNotices } from "../../../web/flows/notices.js";
 import { createStore } from "../../../web/store.js";
 import { dictionary } from "./files.js";
 
@@ -27,7 +28,9 @@ function setUp(t, { list = () => [account()], remove = async () => {} } = {}) {
   mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"] });
   const page = { hidden: false, addEventListener() {}, removeEventListener() {} };
   /** @type {any} */ (globalThis).document = page;
+  /** @type {any} */ (globalThis).window = { addEventListener() {}, removeEventListener() {} };
   const store = createStore();
+  const language = createLanguage("en", dictionary("en"));
   const calls = { list: 0, progress: /** @type {string[]} */ ([]), focus: /** @type {string[]} */ ([]), gone: 0 };
   const flow = createAccountsFlow({
     config: /** @type {any} */ ({ poll_seconds: 15 }),
@@ -44,15 +47,18 @@ function setUp(t, { list = () => [account()], remove = async () => {} } = {}) {
       refresh: async () => {},
     }),
     store,
-    language: createLanguage("en", dictionary("en")),
+    language,
+    notices: createNotices({ store, language }),
     focus: (id) => calls.focus.push(id),
     listed() {},
     disconnected: () => (calls.gone += 1),
+    kept() {},
   });
   t.after(() => {
     flow.stop();
     mock.timers.reset();
     delete (/** @type {any} */ (globalThis).document);
+    delete (/** @type {any} */ (globalThis).window);
   });
   return { flow, store, calls, page };
 }
@@ -124,7 +130,7 @@ test("an older answer never replaces a newer one", async (t) => {
 test("a deleted row does not come back with a list that was read before", async (t) => {
   const { flow, store, calls } = setUp(t);
   await flow.reload();
-  flow.askToDelete("a1");
+  flow.askToDelete("a1", "delete-a1");
   await flow.confirmDelete();
   await flow.reload();
   assert.deepEqual(store.get().accounts, []);
@@ -139,7 +145,7 @@ test("a delete that is refused brings the row back with its sentence", async (t)
     },
   });
   await flow.reload();
-  flow.askToDelete("a1");
+  flow.askToDelete("a1", "delete-a1");
   await flow.confirmDelete();
   assert.deepEqual(store.get().accounts?.map((a) => a.id), ["a1"]);
   assert.equal(store.get().notices["account-a1"].key, "problem.server");

@@ -90,3 +90,12 @@ test("a kind of data has a plain name; an unknown one is spelled out", () => {
   assert.equal(en.model({ model_id: "ticketing.User@projects", model_name: "User" }), "Users");
   assert.equal(en.model({ model_id: "hris.NewThing", model_name: "NewThing" }), "New thing");
 });
+
+test("a time says as much as is not plain from now", () => {
+  const en = createLanguage("en", english);
+  const noon = new Date(2026, 10, 22, 12, 0).getTime();
+  const at = (/** @type {[number, number, number, number, number]} */ ...parts) => new Date(...parts).toISOString();
+  assert.match(en.moment(at(2026, 10, 22, 9, 5), noon), /^9:05\sAM$/);
+  assert.match(en.moment(at(2026, 10, 20, 9, 5), noon), /^Nov 20, 9:05\sAM$/);
+  assert.match(en.moment(at(2025, 10, 20, 9, 5), noon), /^Nov 20, 2025, 9:05\sAM$/);
+});

@@ -3,6 +3,7 @@ import { mock, test } from "node:test";
 import { createLinkFlow } from "../../../web/flows/link.js";
 import { createLanguage } from "../../../web/i18n.js";
 import { Problem } from "../../../web/problems.js";
+import { createNotices } from "../../../web/flows/notices.js";
 import { createStore } from "../../../web/store.js";
 import { dictionary } from "./files.js";
 
@@ -29,6 +30,7 @@ const account = (facts) => ({
  */
 function setUp({ exchange = () => account(), listed = () => [] } = {}) {
   const store = createStore();
+  const language = createLanguage("en", dictionary("en"));
   /** @type {{token: string, events: any}[]} */
   const dialogs = [];
   /** @type {any[]} */
@@ -57,7 +59,9 @@ function setUp({ exchange = () => account(), listed = () => [] } = {}) {
       load: async () => {},
       open: (/** @type {string} */ token, /** @type {any} */ events) => dialogs.push({ token, events }),
     }),
-    language: createLanguage("en", dictionary("en")),
+    language,
+    notices: createNotices({ store, language }),
+    stored() {},
     async reload() {
       store.set({ accounts: listed() });
     },
