@@ -12,6 +12,7 @@ mod nested_sync;
 mod outcome;
 mod page_fetch;
 mod page_write;
+mod rotation;
 mod signals;
 mod state;
 mod sweep;
@@ -206,6 +207,7 @@ async fn apply(worker: &Worker, record: &SqsMessage, invocation: &Invocation) ->
             account_sync::go_on(worker, &of, chain, pages, full_since, invocation).await
         }
         Work::Delete { of, .. } => deletion::delete(worker, &of, invocation).await,
+        Work::RotateToken { of, .. } => rotation::rotate(worker, &of).await,
         Work::Held { of, model, generation, decision, actor, .. } => {
             let decided = held::Decided { model: &model, generation, decision, actor: &actor };
             held::decided(worker, &of, decided, invocation).await
