@@ -69,7 +69,11 @@ impl Store {
         // A slot is keyed by its category. Reads cost less than the right to query would.
         let slots = try_join_all(Category::ALL.map(|category| self.slot(of, category))).await?;
         let pending = slots.into_iter().flatten().find(|slot| slot.account == id && slot.state == SlotState::Pending);
-        Ok(pending.map(Found::Pending))
+        if let Some(pending) = pending {
+            return Ok(Some(Found::Pending(pending)));
+        }
+        // Neither: an exchange may have made the one of the other between the two looks.
+        Ok(self.account(of, id).await?.map(|account| Found::Account(Box::new(account))))
     }
 
     /// The accounts of an organization in the order of their ids, whatever their status; pending attempts are not
