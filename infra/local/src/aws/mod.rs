@@ -25,7 +25,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -84,7 +83,7 @@ impl Aws {
     /// When the address is taken or the data directory cannot be read or written.
     pub async fn start(options: AwsOptions) -> Result<Self, AwsError> {
         let listening = async {
-            let listener = TcpListener::bind(options.listen).await?;
+            let listener = merge_sandbox::listen(options.listen).await?;
             let address = listener.local_addr()?;
             Ok((listener, address))
         };
