@@ -37,7 +37,7 @@ impl PageFault {
     pub fn end(self) -> End {
         match self {
             Self::Backpressure(error) => End::Backpressure(error),
-            Self::CursorRefused(error) => End::Broken(format!("the cursor is refused again: {error}")),
+            Self::CursorRefused(error) => End::Broken(format!("the cursor is refused again: {}", error.label())),
             Self::Broken(what) => End::Broken(what),
             Self::NotBefore(at) => End::NotBefore(at),
         }
@@ -85,7 +85,11 @@ impl EndpointSync<'_> {
                         return Err(PageFault::CursorRefused(error));
                     }
                 }
-                _ => return Err(PageFault::Broken(telemetry::chain(&error))),
+                _ => {
+                    // Merge's own words are for the log: the timeline is shown to people.
+                    tracing::warn!(error = telemetry::chain(&error), "Merge refused a page");
+                    return Err(PageFault::Broken(format!("Merge's answer is of no use: {}", error.label())));
+                }
             }
         }
         unreachable!("the loop ends by returning")
