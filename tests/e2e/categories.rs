@@ -89,6 +89,8 @@ fn what_vanishes_without_a_word_is_found_by_the_daily_read() {
             }
             until("a day has passed", BOUND * 2, async || {
                 system.sandbox().sync(&account.merge_id).await;
+                system.webhooks_settled().await;
+                system.idle().await;
                 all_equal(system, &api, &account, &models).await
             })
             .await;

