@@ -17,7 +17,6 @@ mod exchange;
 mod freshness;
 mod full_size;
 mod held_deletions;
-mod hundred_thousand;
 mod least_privilege;
 mod limits;
 mod load;
