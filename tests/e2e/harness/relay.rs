@@ -76,6 +76,8 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("a listener that does not block");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
+        // A relay may be there before any stack is.
+        local_stack::install_crypto();
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
         let said = Said { relay: url.clone(), ..Said::default() };
         let shared = Arc::new(Shared { http: http.expect("an HTTP client"), changes, said: Mutex::new(said) });
