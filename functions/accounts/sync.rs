@@ -187,7 +187,7 @@ async fn send(
     models: Vec<String>,
 ) -> Result<(), Problem> {
     let of = AccountRef { organization: account.organization.clone(), account: account.id };
-    let work = Work::Sync { of, mode, models, ask_provider: false, request: ambient::uuid() };
+    let work = Work::Sync { of, mode, models, requested_at: ambient::now(), request: ambient::uuid() };
     accounts.queue.send(&Message::new(account.merge_id.clone(), work)).await?;
     Ok(())
 }

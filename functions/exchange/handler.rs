@@ -215,7 +215,8 @@ async fn admit(
 async fn sync(exchanges: &Exchanges, account: &LinkedAccount) -> Result<(), Problem> {
     let of = AccountRef { organization: account.organization.clone(), account: account.id };
     let request = ambient::uuid();
-    let work = Work::Sync { of, mode: SyncMode::Changes, models: Vec::new(), ask_provider: false, request };
+    let (mode, models, requested_at) = (SyncMode::Changes, Vec::new(), ambient::now());
+    let work = Work::Sync { of, mode, models, requested_at, request };
     exchanges.queue.send(&Message::new(account.merge_id.clone(), work)).await?;
     Ok(())
 }

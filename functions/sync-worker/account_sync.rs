@@ -1,13 +1,13 @@
 //! A run: everything there is to fetch of one account now. Ask Merge how far its syncs are, fetch what became readable
 //! with the models side by side, then say on the account's row what that means.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use shared::{
     domain::{
-        account::{AccountStatus, LinkedAccount, TroubleCode},
+        account::{AccountStatus, FullRead, LinkedAccount, TroubleCode},
         endpoint::Endpoint,
         message::{AccountRef, Message, SyncMode, Work},
         secret::AccountToken,
@@ -15,7 +15,7 @@ use shared::{
         window::Checkpoint,
     },
     merge::{ErrorKind, MergeError},
-    store::status::StoredSyncStatus,
+    store::{accounts::Change, status::StoredSyncStatus},
     telemetry::{self, Metric},
 };
 
@@ -46,14 +46,15 @@ struct Run<'a> {
     of: &'a AccountRef,
     invocation: &'a Invocation,
     ask: Ask,
-    full_since: Option<Timestamp>,
     /// Empty: all.
     only: Vec<&'static Endpoint>,
+    /// A person asked: lists that rest because they are broken are tried all the same.
+    insists: bool,
 }
 
 impl<'a> Run<'a> {
     fn new(worker: &'a Worker, of: &'a AccountRef, invocation: &'a Invocation, ask: Ask) -> Self {
-        Self { worker, of, invocation, ask, full_since: None, only: Vec::new() }
+        Self { worker, of, invocation, ask, only: Vec::new(), insists: false }
     }
 }
 
@@ -78,27 +79,53 @@ pub async fn hinted(
     run(Run::new(worker, &of, invocation, ask), account, 0).await
 }
 
+/// What somebody asked for.
+pub struct Request<'a> {
+    pub mode: SyncMode,
+    /// Model keys; empty: all.
+    pub models: &'a [String],
+    pub at: Timestamp,
+}
+
 /// Somebody asked: a first sync, a refresh, a catch-up after a relink.
 pub async fn requested(
     worker: &Worker,
     of: &AccountRef,
-    mode: SyncMode,
-    models: &[String],
-    ask_provider: bool,
+    request: Request<'_>,
     invocation: &Invocation,
 ) -> Result<(), WorkError> {
-    let Some(account) = worker.store.account(&of.organization, of.account).await? else { return Ok(()) };
-    if ask_provider {
-        let token = worker.linking.token_of(&account).await?;
-        if let Err(error) = worker.merge.resync(account.category, &token).await {
-            // The plan may not allow it; what Merge has is fetched all the same.
-            tracing::info!(%error, "Merge did not start a resync");
-        }
-    }
+    let only: Vec<_> = request.models.iter().filter_map(|key| Endpoint::by_key(key)).collect();
+    let account = match request.mode {
+        SyncMode::Changes => worker.store.account(&of.organization, of.account).await?,
+        SyncMode::Full => ask_in_full(worker, of, &only, request.at.min(worker.now())).await?,
+    };
+    let Some(account) = account else { return Ok(()) };
     let mut asked = Run::new(worker, of, invocation, Ask::StatusAndAccount);
-    asked.full_since = (mode == SyncMode::Full).then(|| worker.now());
-    asked.only = models.iter().filter_map(|key| Endpoint::by_key(key)).collect();
+    asked.only = only;
+    asked.insists = true;
     run(asked, account, 0).await
+}
+
+/// Notes on the account that a full read was asked for, so that neither the end of a slice nor an outage of Merge's
+/// forgets it.
+async fn ask_in_full(
+    worker: &Worker,
+    of: &AccountRef,
+    only: &[&'static Endpoint],
+    since: Timestamp,
+) -> Result<Option<LinkedAccount>, WorkError> {
+    let ask = |account: &mut LinkedAccount| {
+        let mut lists: BTreeSet<String> = only.iter().map(|endpoint| endpoint.slug()).collect();
+        if let Some(standing) = account.facts.full_read.take() {
+            // Whoever asked for all lists earlier gets them read in full once more with these.
+            lists =
+                if lists.is_empty() || standing.lists.is_empty() { BTreeSet::new() } else { &lists | &standing.lists };
+        }
+        account.facts.full_read = Some(FullRead { since, lists });
+        account.updated_at = worker.now();
+        Change::Write
+    };
+    Ok(worker.store.change_account(&of.organization, of.account, ask).await?)
 }
 
 /// The next hop of a chain. An older hop than the account's chain is a copy; a hop whose parent moved nothing is the
@@ -108,16 +135,13 @@ pub async fn go_on(
     of: &AccountRef,
     chain: u64,
     pages: u64,
-    full_since: Option<Timestamp>,
     invocation: &Invocation,
 ) -> Result<(), WorkError> {
     let Some(account) = worker.store.account(&of.organization, of.account).await? else { return Ok(()) };
     if account.chain != chain {
         return Ok(());
     }
-    let mut asked = Run::new(worker, of, invocation, Ask::Stored);
-    asked.full_since = full_since;
-    run(asked, account, pages).await
+    run(Run::new(worker, of, invocation, Ask::Stored), account, pages).await
 }
 
 /// `pages_before`: committed pages when the message was sent, zero at the start of a chain.
@@ -241,7 +265,11 @@ async fn fetch(
     let filter = &worker.settings.models.filter;
     let budget = worker.budget(account.id);
     let mut met = HashSet::new();
-    let wanted = |endpoint: &&'static Endpoint| asked.only.is_empty() || asked.only.contains(endpoint);
+    let (facts, now) = (&account.facts, worker.now());
+    let rests = |slug: &str| !asked.insists && facts.unreadable.get(slug).is_some_and(|list| list.retry_at > now);
+    let wanted = |endpoint: &&'static Endpoint| {
+        (asked.only.is_empty() || asked.only.contains(endpoint)) && !rests(&endpoint.slug())
+    };
     let mut work: Vec<_> = sync_status::pair(rows, account.category, filter)
         .into_iter()
         // Two rows may name one model in Merge's two spellings.
@@ -251,10 +279,19 @@ async fn fetch(
     let mut reports: Vec<Report> = Vec::new();
     for depth in 1.. {
         let level = stream::iter(work).map(|(endpoint, readable)| {
-            let checkpoint = checkpoints.get(&endpoint.slug()).cloned();
-            let sync =
-                EndpointSync { worker, of: asked.of, token, budget: &budget, invocation: asked.invocation, endpoint };
-            async move { sync.run(checkpoint, &readable, asked.full_since).await }
+            let slug = endpoint.slug();
+            let checkpoint = checkpoints.get(&slug).cloned();
+            let sync = EndpointSync {
+                worker,
+                of: asked.of,
+                token,
+                budget: &budget,
+                invocation: asked.invocation,
+                endpoint,
+                again: facts.unreadable.contains_key(&slug),
+            };
+            let full_since = facts.full_read.as_ref().and_then(|read| read.since_for(&slug));
+            async move { sync.run(checkpoint, &readable, full_since).await }
         });
         let level: Vec<Report> = level.buffer_unordered(MODELS_AT_ONCE).try_collect().await?;
         let after = level.iter().filter_map(|report| Some((report.endpoint.slug(), report.checkpoint.clone()?)));
@@ -290,7 +327,7 @@ async fn go_on_later(
         tracing::error!(account = %account.id, "a work slice committed nothing; the chain ends and the poller takes over");
         return Ok(());
     }
-    let work = Work::Continue { of: asked.of.clone(), chain: account.chain, pages, full_since: asked.full_since };
+    let work = Work::Continue { of: asked.of.clone(), chain: account.chain, pages };
     asked.worker.queue.send(&Message::new(account.merge_id.clone(), work)).await?;
     Ok(())
 }

@@ -32,6 +32,8 @@ pub struct EndpointSync<'a> {
     pub budget: &'a RateBudget,
     pub invocation: &'a Invocation,
     pub endpoint: &'static Endpoint,
+    /// It was broken when it was last tried.
+    pub again: bool,
 }
 
 /// What says how far an endpoint may be read.
@@ -159,6 +161,7 @@ impl EndpointSync<'_> {
         let Some(mut checkpoint) = report.checkpoint.clone() else { return Ok(End::Finished) };
         let mut seen: HashSet<String> = HashSet::new();
         let mut sweeper = Sweeper::default();
+        let mut may_restart = true;
         while let Some(open) = checkpoint.window.clone() {
             if let Some(sweep) = open.sweep.clone() {
                 match sweeper.step(self, &checkpoint, &open, sweep).await? {
@@ -182,11 +185,12 @@ impl EndpointSync<'_> {
             };
             let page = match page {
                 Ok(page) => page,
-                Err(PageFault::CursorRefused(error)) if open.restarts == 0 => {
+                Err(PageFault::CursorRefused(error)) if may_restart && (open.restarts == 0 || self.again) => {
                     tracing::warn!(endpoint = self.endpoint.slug(), %error, "the cursor is refused; the window begins again");
+                    may_restart = false;
                     // Every put of ours is committed: nobody is overtaken.
                     report.checkpoint = Some(Checkpoint { rested: true, ..checkpoint });
-                    if !self.claim(report, OpenWindow { cursor: None, restarts: 1, ..open }).await? {
+                    if !self.claim(report, OpenWindow { cursor: None, restarts: open.restarts + 1, ..open }).await? {
                         return Ok(End::Fenced);
                     }
                     seen.clear();

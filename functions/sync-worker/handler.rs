@@ -200,12 +200,11 @@ async fn apply(worker: &Worker, record: &SqsMessage, invocation: &Invocation) ->
         Work::Deleted {} => signals::deleted(worker, merge_id).await,
         Work::Issue(issue) => signals::issue(worker, merge_id, &issue, invocation).await,
         Work::Poll { of, .. } => account_sync::poll(worker, &of, invocation).await,
-        Work::Sync { of, mode, models, ask_provider, .. } => {
-            account_sync::requested(worker, &of, mode, &models, ask_provider, invocation).await
+        Work::Sync { of, mode, models, requested_at, .. } => {
+            let request = account_sync::Request { mode, models: &models, at: requested_at };
+            account_sync::requested(worker, &of, request, invocation).await
         }
-        Work::Continue { of, chain, pages, full_since } => {
-            account_sync::go_on(worker, &of, chain, pages, full_since, invocation).await
-        }
+        Work::Continue { of, chain, pages } => account_sync::go_on(worker, &of, chain, pages, invocation).await,
         Work::Delete { of, .. } => deletion::delete(worker, &of, invocation).await,
         Work::RotateToken { of, .. } => rotation::rotate(worker, &of).await,
         Work::Held { of, model, generation, decision, actor, .. } => {

@@ -42,7 +42,9 @@ pub async fn decided(
     store.add_event(account, &event, ambient::uuid(), worker.settings.retention.history).await?;
     match decision {
         Decision::Approve => {
-            account_sync::requested(worker, of, SyncMode::Full, &[endpoint.key()], false, invocation).await
+            let models = [endpoint.key()];
+            let request = account_sync::Request { mode: SyncMode::Full, models: &models, at: worker.now() };
+            account_sync::requested(worker, of, request, invocation).await
         }
         Decision::Discard => Ok(()),
     }

@@ -134,7 +134,10 @@ pub async fn pages(sync: &EndpointSync<'_>, report: &mut Report) -> Result<End, 
 /// The window with the parent's list at its beginning again.
 fn begun_again(checkpoint: &Checkpoint, open: OpenWindow, parents: Parents) -> Checkpoint {
     let parents = Some(Parents { first_page: open.pages, ..parents });
-    Checkpoint { window: Some(OpenWindow { cursor: None, restarts: 1, parents, ..open }), ..checkpoint.clone() }
+    Checkpoint {
+        window: Some(OpenWindow { cursor: None, restarts: open.restarts + 1, parents, ..open }),
+        ..checkpoint.clone()
+    }
 }
 
 /// Which records below a parent its list does not hold any more, after its last page. More than fit into the page's

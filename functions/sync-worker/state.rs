@@ -1,13 +1,16 @@
 //! The account's row after a run: status, counts, freshness, trouble, poll class. Written once per run and only when
 //! something differs, so that an idle poll writes nothing. Changes that people must hear of go to the event bus.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use shared::{
     ambient,
     domain::{
-        account::{AccountStatus, LinkedAccount, SyncFacts, Trouble, TroubleCode},
+        account::{AccountStatus, LinkedAccount, SyncFacts, Trouble, TroubleCode, UnreadableList},
         health::{self, HealthState},
         message::AccountRef,
         schedule::{Due, PollFacts, poll_class},
@@ -41,6 +44,12 @@ pub struct Findings {
     /// Merge asked to be left alone; the run ended early.
     pub backpressure: Option<MergeError>,
     pub resume_at: Option<Timestamp>,
+    /// Lists that could not be read to their end.
+    pub broken: BTreeSet<String>,
+    /// Lists that could.
+    pub read: BTreeSet<String>,
+    /// Every list was read as far as Merge allows.
+    pub through: bool,
     /// A continuation follows.
     pub chain_moves: bool,
 }
@@ -80,16 +89,20 @@ impl Findings {
             End::Broken(what) => {
                 tracing::error!(account = %account.id, model, what, "Merge's answers cannot be read to the end");
                 telemetry::count_by(Metric::ModelDegraded, &model, 1);
-                self.trouble.get_or_insert(TroubleCode::ContractBroken);
-                let event = Event::new(worker.now(), EventKind::SyncFailed, SYSTEM).model(&model);
-                let event = event.with("reason", "contract_broken").with("detail", what);
-                add_event(worker, account, &event).await?;
+                let slug = report.endpoint.slug();
+                // A broken list is told once, when it begins.
+                if !account.facts.unreadable.contains_key(&slug) {
+                    let event = Event::new(worker.now(), EventKind::SyncFailed, SYSTEM).model(&model);
+                    let event = event.with("reason", "contract_broken").with("detail", what);
+                    add_event(worker, account, &event).await?;
+                }
+                self.broken.insert(slug);
             }
             End::NotBefore(at) => self.resume_at = self.resume_at.max(Some(at)),
             End::Fenced => tracing::info!(account = %account.id, model, "another worker has taken the model up"),
             // Stays as it is for the caller, who sends the continuation.
             End::OutOfTime => report.end = End::OutOfTime,
-            End::Finished => {}
+            End::Finished => drop(self.read.insert(report.endpoint.slug())),
         }
         Ok(())
     }
@@ -172,13 +185,22 @@ fn apply(
         account.is_duplicate = details.is_duplicate;
     }
     let first_sync_failed = rows.iter().any(SyncStatus::first_sync_failed).then_some(TroubleCode::FirstSyncFailed);
-    let trouble = findings.trouble.or(first_sync_failed);
+    account.facts.unreadable.retain(|slug, _| !findings.read.contains(slug));
+    for slug in &findings.broken {
+        let found = UnreadableList::found(account.facts.unreadable.get(slug), now);
+        account.facts.unreadable.insert(slug.clone(), found);
+    }
+    let broken = (!account.facts.unreadable.is_empty()).then_some(TroubleCode::ContractBroken);
+    let trouble = findings.trouble.or(broken).or(first_sync_failed);
     account.facts.trouble = trouble.map(|code| match &account.facts.trouble {
         Some(standing) if standing.code == code => standing.clone(),
         _ => Trouble { code, since: now },
     });
     if let Some(checkpoints) = checkpoints {
         account.facts = facts(worker, account, checkpoints, rows);
+    }
+    if findings.through && account.facts.unreadable.is_empty() {
+        account.facts.full_read = None;
     }
     account.chain += u64::from(findings.chain_moves);
     let class = poll_class(PollFacts {
@@ -194,7 +216,8 @@ fn apply(
     } else {
         Due::every(class, account.id)
     };
-    account.due = match findings.resume_at {
+    let retry_at = account.facts.unreadable.values().map(|list| list.retry_at).min();
+    account.due = match findings.resume_at.or(retry_at) {
         Some(at) => due.wake(worker.settings.clock.minute(at) + 1),
         None => due,
     };
@@ -230,6 +253,8 @@ fn facts(
         data_fresh_as_of: if finished().count() == enabled.len() { finished().min() } else { None },
         last_successful_sync_at: enabled.iter().flatten().filter_map(|c| c.last_synced_at).max(),
         trouble: account.facts.trouble.clone(),
+        unreadable: account.facts.unreadable.clone(),
+        full_read: account.facts.full_read.clone(),
     }
 }
 

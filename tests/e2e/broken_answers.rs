@@ -14,10 +14,10 @@ const WAKE: Duration = Duration::from_secs(300);
 
 /// How each list is spoilt, and what the timeline says of it.
 const FAULTS: [(&str, &str, &str, &str); 5] = [
-    ("hris.Employee", "employees", r#"{"repeat_cursor":true}"#, "cursor"),
-    ("hris.Employment", "employments", r#"{"url_cursor":true}"#, "URL"),
+    ("hris.Employee", "employees", r#"{"repeat_cursor":true}"#, "cursor_repeated"),
+    ("hris.Employment", "employments", r#"{"url_cursor":true}"#, "cursor_unusable"),
     ("hris.BankInfo", "bank-info", r#"{"status":302}"#, "redirect"),
-    ("hris.EmployeePayrollRun", "employee-payroll-runs", r#"{"body_bytes":40000000}"#, "larger"),
+    ("hris.EmployeePayrollRun", "employee-payroll-runs", r#"{"body_bytes":40000000}"#, "too_large"),
     ("hris.Benefit", "benefits", r#"{"status":400}"#, "rejected"),
 ];
 

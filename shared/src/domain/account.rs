@@ -1,9 +1,9 @@
 //! A linked account: one connection of one organization to one system, as we hold it; and the issues Merge
 //! reports about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -129,6 +129,50 @@ pub struct SyncFacts {
     /// Trouble that the engine met and that is not over: a stable code such as `merge_unavailable`.
     #[serde(default)]
     pub trouble: Option<Trouble>,
+    /// Lists that cannot be read to their end, by endpoint slug.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreadable: BTreeMap<String, UnreadableList>,
+    /// A full read that was asked for and is not over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_read: Option<FullRead>,
+}
+
+/// A list whose pages break Merge's contract. It is left alone for as long again as it has been broken, within bounds:
+/// webhooks must not turn one broken list into a storm of calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnreadableList {
+    pub since: Timestamp,
+    /// Not asked for before this time, unless a person asks.
+    pub retry_at: Timestamp,
+}
+
+impl UnreadableList {
+    const SHORTEST_PAUSE: SignedDuration = SignedDuration::from_secs(60);
+    const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+
+    /// The list was found broken at `now`; `before`: what was known until then.
+    pub fn found(before: Option<&Self>, now: Timestamp) -> Self {
+        let since = before.map_or(now, |before| before.since);
+        let pause = now.duration_since(since).clamp(Self::SHORTEST_PAUSE, Self::LONGEST_PAUSE);
+        Self { since, retry_at: now.checked_add(pause).unwrap_or(Timestamp::MAX) }
+    }
+}
+
+/// A full read of all records that somebody asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FullRead {
+    /// When it was asked for; a list read in full since then is not read in full again.
+    pub since: Timestamp,
+    /// Endpoint slugs; empty: all.
+    #[serde(default)]
+    pub lists: BTreeSet<String>,
+}
+
+impl FullRead {
+    /// Since when an endpoint is to be read in full, if it is.
+    pub fn since_for(&self, slug: &str) -> Option<Timestamp> {
+        (self.lists.is_empty() || self.lists.contains(slug)).then_some(self.since)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -66,8 +66,8 @@ pub enum Work {
         /// Model keys; empty means all.
         #[serde(default)]
         models: Vec<String>,
-        #[serde(default)]
-        ask_provider: bool,
+        /// A list read in full since then is not read in full again for this request.
+        requested_at: Timestamp,
         request: Uuid,
     },
     /// The work slice ended before the work did.
@@ -78,9 +78,6 @@ pub enum Work {
         chain: u64,
         /// Committed pages of all endpoints when this was sent: a hop that moves none is the last.
         pages: u64,
-        /// A full read was asked for at this time and may not have begun everywhere.
-        #[serde(default)]
-        full_since: Option<Timestamp>,
     },
     /// The operator has decided about deletions that the mass-delete brake holds.
     Held {

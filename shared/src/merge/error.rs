@@ -24,6 +24,10 @@ pub enum ErrorKind {
     Unavailable,
     /// The answer is not what Merge's contract says.
     Malformed,
+    /// The next page's cursor leads back, so the list has no end.
+    Endless,
+    /// The next page's cursor is none: a URL, or longer than any.
+    StrayCursor,
     /// The answer is larger than any valid one.
     TooLarge,
     /// 3xx: Merge has no redirects, so this is somebody else answering.
@@ -115,7 +119,9 @@ impl MergeError {
             // An outage of the key is over when the operator says so; a cut-off body may be whole next time.
             (ErrorKind::Unauthorized | ErrorKind::Malformed, _) => Retry::Backoff,
             (ErrorKind::Forbidden | ErrorKind::NotFound | ErrorKind::Rejected, _) => Retry::Never,
-            (ErrorKind::TooLarge | ErrorKind::Redirect, _) => Retry::Never,
+            (ErrorKind::TooLarge | ErrorKind::Redirect | ErrorKind::Endless | ErrorKind::StrayCursor, _) => {
+                Retry::Never
+            }
         }
     }
 
@@ -144,6 +150,8 @@ impl MergeError {
             ErrorKind::RateLimited => "rate_limited",
             ErrorKind::Unavailable => "unavailable",
             ErrorKind::Malformed => "malformed",
+            ErrorKind::Endless => "cursor_repeated",
+            ErrorKind::StrayCursor => "cursor_unusable",
             ErrorKind::TooLarge => "too_large",
             ErrorKind::Redirect => "redirect",
         }

@@ -142,16 +142,16 @@ impl Walk {
         current: Option<&Cursor>,
     ) -> Result<Option<Cursor>, MergeError> {
         let next = page.next.as_deref().map(Cursor::parse).transpose();
-        let next = next.map_err(|error| MergeError::new(ErrorKind::Malformed, call).because(error))?.flatten();
+        let next = next.map_err(|error| MergeError::new(ErrorKind::StrayCursor, call).because(error))?.flatten();
         if next.is_some() && next.as_ref() == current {
-            return Err(MergeError::new(ErrorKind::Malformed, call).because(Endless));
+            return Err(MergeError::new(ErrorKind::Endless, call).because(Endless));
         }
         Ok(next)
     }
 
     fn step(&mut self, call: &'static str, next: Cursor) -> Result<Cursor, MergeError> {
         if self.seen.len() >= MOST_PAGES || !self.seen.insert(next.clone()) {
-            return Err(MergeError::new(ErrorKind::Malformed, call).because(Endless));
+            return Err(MergeError::new(ErrorKind::Endless, call).because(Endless));
         }
         Ok(next)
     }

@@ -151,7 +151,8 @@ impl RecordsPage {
             };
             (envelope.results.iter().map(range).collect(), envelope.next)
         };
-        let next = next.as_deref().map(Cursor::parse).transpose().map_err(|error| unreadable(error.into()))?.flatten();
+        let stray = |error: InvalidCursor| MergeError::new(ErrorKind::StrayCursor, NAME).because(error);
+        let next = next.as_deref().map(Cursor::parse).transpose().map_err(stray)?.flatten();
         Ok(Self { body, records, next })
     }
 }
@@ -184,7 +185,7 @@ impl MergeClient {
         }
         let page = RecordsPage::parse(self.send(call).await?)?;
         if page.next.is_some() && page.next == request.cursor {
-            return Err(MergeError::new(ErrorKind::Malformed, NAME).because(Endless));
+            return Err(MergeError::new(ErrorKind::Endless, NAME).because(Endless));
         }
         Ok(page)
     }

@@ -197,14 +197,14 @@ async fn sync_status_is_read_to_its_last_page() {
 async fn checklist_30_a_list_that_does_not_end_is_refused() {
     let repeated = Server::json(json!({"next": "same", "results": []})).await;
     let error = repeated.merge().sync_status(Category::Hris, &token()).await.unwrap_err();
-    assert_eq!((error.kind(), repeated.seen().len()), (ErrorKind::Malformed, 2));
+    assert_eq!((error.kind(), repeated.seen().len()), (ErrorKind::Endless, 2));
     let circle = Server::start(|seen| {
         let next = if seen.target.contains("cursor=a") { "b" } else { "a" };
         axum::Json(json!({"next": next, "results": []})).into_response()
     })
     .await;
     let error = circle.merge().integrations().await.unwrap_err();
-    assert_eq!((error.kind(), circle.seen().len()), (ErrorKind::Malformed, 3));
+    assert_eq!((error.kind(), circle.seen().len()), (ErrorKind::Endless, 3));
 }
 
 #[tokio::test]
@@ -242,7 +242,7 @@ async fn a_page_of_records_is_asked_for_with_its_window_and_kept_byte_for_byte()
 
     request.cursor = page.next;
     let error = server.merge().records_page(&token(), &request).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Malformed, "the same cursor again");
+    assert_eq!(error.kind(), ErrorKind::Endless, "the same cursor again");
     let full = PageRequest {
         modified_after: at(0),
         ..PageRequest::first(Endpoint::by_slug("accounting.payment-terms").unwrap())
@@ -257,7 +257,7 @@ async fn checklist_29_a_url_is_no_cursor() {
     let next = format!("{}/api/hris/v1/employees?cursor=canary", elsewhere.origin);
     let server = Server::start(move |_| axum::Json(json!({"next": next, "results": []})).into_response()).await;
     let error = server.merge().records_page(&token(), &employees()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Malformed);
+    assert_eq!(error.kind(), ErrorKind::StrayCursor);
     shows_no_secret(&error);
     assert!(elsewhere.seen().is_empty());
 }

@@ -187,7 +187,8 @@ impl User {
     /// Asks for a sync of these models; of all when there are none.
     pub async fn refresh(&self, account: &LinkedAccount, mode: SyncMode, models: Vec<String>) {
         let of = AccountRef { organization: account.organization.clone(), account: account.id };
-        let work = Work::Sync { of, mode, models, ask_provider: false, request: shared::ambient::uuid() };
+        let work =
+            Work::Sync { of, mode, models, requested_at: shared::ambient::now(), request: shared::ambient::uuid() };
         // The front that asks is not what is looked at here; a request that is lost is a request never made.
         if let Err(error) = quiet_queue(&self.sim).send(&Message::new(account.merge_id.clone(), work)).await {
             self.sim.note(&format!("a refresh was not queued: {error}"));
