@@ -17,7 +17,9 @@ use tokio::process::{Child, Command};
 
 use crate::lambda::process;
 
-const PACKAGE: &str = "functions";
+/// What is built: the functions, with everything else, so that their dependencies have the features which tests and
+/// `cargo dev` itself were built with and nothing is compiled twice.
+const SELECTED: [&str; 2] = ["--workspace", "--bins"];
 
 /// Which profile to build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +57,7 @@ struct Target {
     kind: Vec<String>,
 }
 
-/// Builds all functions of the workspace at `root` and returns their executables by binary name.
+/// Builds all binaries of the workspace at `root` and returns their executables by binary name.
 ///
 /// # Errors
 ///
@@ -63,7 +65,7 @@ struct Target {
 pub async fn build(root: &Path, profile: Profile) -> Result<BTreeMap<String, PathBuf>, BuildError> {
     let bar = progress(packages(root).await);
     let mut command = cargo(root);
-    command.args(["build", "--package", PACKAGE, "--bins", "--message-format", "json-render-diagnostics"]);
+    command.args(["build", "--message-format", "json-render-diagnostics"]).args(SELECTED);
     if profile == Profile::Release {
         command.arg("--release");
     }
@@ -161,7 +163,7 @@ fn cargo(root: &Path) -> Command {
 /// How many packages the functions consist of; `None` when Cargo does not say.
 async fn packages(root: &Path) -> Option<u64> {
     let mut command = cargo(root);
-    command.args(["tree", "--package", PACKAGE, "--edges", "normal,build", "--prefix", "none", "--format", "{p}"]);
+    command.args(["tree", "--workspace", "--edges", "normal,build", "--prefix", "none", "--format", "{p}"]);
     let output = command.stdin(Stdio::null()).output().await.ok().filter(|output| output.status.success())?;
     let names = String::from_utf8_lossy(&output.stdout);
     let distinct: HashSet<_> = names.lines().map(|line| line.trim_end_matches(" (*)")).collect();

@@ -120,12 +120,14 @@ impl Host {
         }
     }
 
-    /// Puts the dead letters back on the queue.
-    pub fn redrive(&self) {
-        for body in self.sim().cloud().redrive(self.millis()) {
+    /// Puts the dead letters back on the queue; how many there were.
+    pub fn redrive(&self) -> usize {
+        let letters = self.sim().cloud().redrive(self.millis());
+        for body in &letters {
             self.sim().note(&format!("redriven: {body}"));
             self.sim().happened(Happening::Redriven);
         }
+        letters.len()
     }
 
     fn millis(&self) -> u64 {
