@@ -12,6 +12,7 @@ mod connect;
 mod delete;
 mod freshness;
 mod full_size;
+mod least_privilege;
 mod one_per_category;
 mod relink;
 mod tenancy;

@@ -4,6 +4,7 @@ mod answer;
 mod api;
 mod compare;
 mod leftovers;
+mod permissions;
 mod ports;
 mod sandbox;
 mod secrets;

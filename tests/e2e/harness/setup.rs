@@ -71,6 +71,12 @@ impl Setup {
         self
     }
 
+    /// Runs another template than `infra/template.yaml`.
+    pub fn template(mut self, path: PathBuf) -> Self {
+        self.options.template = path;
+        self
+    }
+
     pub fn employees(mut self, employees: u32) -> Self {
         self.options.employees = employees;
         self

@@ -130,9 +130,14 @@ impl Aws {
         self.services.guard.enforce(policies);
     }
 
-    /// Every permission that was needed so far, by access key.
+    /// Every permission that was needed and granted so far, by access key.
     pub fn permissions_used(&self) -> BTreeMap<String, BTreeSet<Permission>> {
         self.services.guard.used()
+    }
+
+    /// What was refused so far because no policy allows it, as sentences.
+    pub fn refused(&self) -> Vec<String> {
+        self.services.guard.refused()
     }
 
     /// Bodies of the latest messages put on any queue, oldest first.
