@@ -26,6 +26,7 @@ use crate::cloud::{ACCOUNTS, QUEUE, RECORDS};
 use crate::merge::Merge;
 use crate::process::Process;
 use crate::sim::{MODELS, Sim};
+use crate::tally::Happening;
 use crate::wire::Wire;
 
 /// The clients of one process.
@@ -100,6 +101,9 @@ fn clients(sim: &Sim, name: String) -> Clients {
         let seconds = sim.chance().below(2 * most + 1);
         SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(0) - i64::try_from(most).unwrap_or(0))
     };
+    if !skew.is_zero() {
+        sim.happened(Happening::ClockOff);
+    }
     let process = Process::new(name, skew);
     let sdk = Wire::sdk(sim, &process);
     let store = Store::new(aws_sdk_dynamodb::Client::new(&sdk), ACCOUNTS, RECORDS);

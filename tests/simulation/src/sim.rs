@@ -12,9 +12,12 @@ use merge_sandbox::world::{Config, Store as MergeStore, World};
 use shared::ambient::{self, Ambient};
 use tokio::time::Instant;
 
-use crate::chance::{Chance, Faults, Scenario};
+use crate::chance::{Chance, Faults};
 use crate::cloud::Cloud;
+use crate::cursors::Cursors;
 use crate::process;
+use crate::scenario::Scenario;
+use crate::tally::{Happening, Tally};
 use crate::trace::Trace;
 use crate::watch::Watch;
 
@@ -45,6 +48,8 @@ struct Inner {
     chance: Mutex<Chance>,
     trace: Mutex<Trace>,
     watch: Mutex<Watch>,
+    tally: Mutex<Tally>,
+    cursors: Mutex<Cursors>,
     cloud: Cloud,
     merge: Arc<Service>,
 }
@@ -83,6 +88,8 @@ impl Sim {
             sync_duration_ms: scenario.sync_duration_ms,
             sync_interval_ms: scenario.sync_interval_ms,
             record_events: scenario.record_events,
+            changes_at_bound: scenario.changes_at_bound,
+            inclusive_bounds: scenario.inclusive_bounds,
             ..Settings::default()
         };
         world.set_settings(settings, start);
@@ -90,7 +97,9 @@ impl Sim {
             zero: Instant::now(),
             calm: AtomicBool::new(false),
             trace: Mutex::new(Trace::new(shown)),
-            watch: Mutex::new(Watch::default()),
+            watch: Mutex::default(),
+            tally: Mutex::default(),
+            cursors: Mutex::default(),
             cloud: Cloud::new(scenario.visibility),
             merge: Service::new(world, Clock::manual(start), None),
             chance: Mutex::new(chance),
@@ -136,6 +145,21 @@ impl Sim {
 
     pub fn watch(&self) -> MutexGuard<'_, Watch> {
         locked(&self.0.watch)
+    }
+
+    /// Cursors that were given in place of Merge's own.
+    pub fn cursors(&self) -> MutexGuard<'_, Cursors> {
+        locked(&self.0.cursors)
+    }
+
+    /// Counts that something happened.
+    pub fn happened(&self, what: Happening) {
+        locked(&self.0.tally).count(what);
+    }
+
+    /// What has happened so far.
+    pub fn tally(&self) -> Tally {
+        locked(&self.0.tally).clone()
     }
 
     /// What may go wrong now.
