@@ -14,7 +14,7 @@ use shared::{
         cursor,
     },
     config,
-    domain::{account::LinkedAccount, ids::AccountId},
+    domain::{account::LinkedAccount, ids::RequestedId},
     http::{self, Answer, Caller, Problem, Scope},
     linking::Linking,
     queue::Queue,
@@ -32,6 +32,7 @@ pub struct Accounts {
     pub models: config::Models,
     pub clock: config::Clock,
     pub retention: config::Retention,
+    pub limit: config::RefreshLimit,
 }
 
 /// The longest name of an account, in characters.
@@ -59,7 +60,7 @@ pub async fn handle(accounts: &Accounts, request: Request) -> Result<Answer, Pro
 }
 
 /// `GET /v1/linked-accounts/{id}`: also of an account that is being deleted, and of an attempt.
-async fn get(accounts: &Accounts, caller: &Caller, id: AccountId) -> Result<Answer, Problem> {
+async fn get(accounts: &Accounts, caller: &Caller, id: RequestedId) -> Result<Answer, Problem> {
     let now = ambient::now();
     match access::any(&accounts.linking.store, &caller.organization, id).await? {
         Found::Account(account) => http::ok(&AccountView::of_account(&account, now)),
@@ -68,7 +69,7 @@ async fn get(accounts: &Accounts, caller: &Caller, id: AccountId) -> Result<Answ
 }
 
 /// `PATCH /v1/linked-accounts/{id}`: its name, and whether its duplicates are minded.
-async fn patch(accounts: &Accounts, caller: &Caller, id: AccountId, request: &Request) -> Result<Answer, Problem> {
+async fn patch(accounts: &Accounts, caller: &Caller, id: RequestedId, request: &Request) -> Result<Answer, Problem> {
     let store = &accounts.linking.store;
     let patch: PatchAccount = http::body(request)?;
     let name = patch.display_name.map(|name| name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()));
@@ -77,7 +78,7 @@ async fn patch(accounts: &Accounts, caller: &Caller, id: AccountId, request: &Re
     {
         return Err(Problem::invalid("display_name has at most 100 characters and no line breaks."));
     }
-    access::readable(store, &caller.organization, id).await?;
+    let id = access::readable(store, &caller.organization, id).await?.id;
 
     let now = ambient::now();
     let mut happened = Vec::new();
@@ -116,14 +117,14 @@ fn apply(account: &mut LinkedAccount, name: Option<&Option<String>>, ignored: Op
 }
 
 /// `GET /v1/linked-accounts/{id}/events`: the timeline, newest first.
-async fn events(accounts: &Accounts, caller: &Caller, id: AccountId, request: &Request) -> Result<Answer, Problem> {
+async fn events(accounts: &Accounts, caller: &Caller, id: RequestedId, request: &Request) -> Result<Answer, Problem> {
     let store = &accounts.linking.store;
     let query = http::query(request);
     let limit = query.limit()?;
+    let id = access::readable(store, &caller.organization, id).await?.id;
     let account = id.to_string();
     let binding = [caller.organization.as_str(), &account, "events"];
     let before: Option<String> = query.text("cursor").map(|text| cursor::decode(&binding, text)).transpose()?;
-    access::readable(store, &caller.organization, id).await?;
     let page = store.events(id, before.as_deref(), limit, ambient::now()).await?;
     let next_cursor = page.next.map(|next| cursor::encode(&binding, next)).transpose()?;
     let results = page.events.into_iter().map(|(id, event)| EventView::new(id, event)).collect();

@@ -9,6 +9,7 @@ mod deletion;
 mod endpoint_sync;
 mod outcome;
 mod page_fetch;
+mod rotation;
 mod signals;
 mod state;
 mod sweep;
@@ -165,5 +166,6 @@ async fn apply(worker: &Worker, record: &SqsMessage, invocation: &Invocation) ->
             account_sync::go_on(worker, &of, chain, pages, full_since, invocation).await
         }
         Work::Delete { of, .. } => deletion::delete(worker, &of, invocation).await,
+        Work::RotateToken { of, .. } => rotation::rotate(worker, &of).await,
     }
 }

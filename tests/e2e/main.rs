@@ -6,14 +6,23 @@
 
 mod harness;
 
+mod access;
 mod cargo_dev;
 mod chain;
 mod connect;
 mod delete;
+mod exchange;
 mod freshness;
 mod full_size;
 mod least_privilege;
+mod limits;
+mod load;
+mod matrix;
 mod one_per_category;
+mod outbound;
 mod relink;
+mod rotation;
 mod tenancy;
+mod webhook_keys;
 mod webhooks;
+mod worker;

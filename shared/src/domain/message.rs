@@ -89,6 +89,12 @@ pub enum Work {
         sweep: u8,
         request: Uuid,
     },
+    /// The operator wants the account to have a new token.
+    RotateToken {
+        #[serde(flatten)]
+        of: AccountRef,
+        request: Uuid,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,7 +151,9 @@ impl Message {
         DeduplicationId(match &self.work {
             Work::Poll { of, minute } => format!("p:{}:{minute}", of.account),
             Work::Continue { of, chain, .. } => format!("c:{}:{chain}", of.account),
-            Work::Sync { request, .. } | Work::Delete { request, .. } => format!("u:{request}"),
+            Work::Sync { request, .. } | Work::Delete { request, .. } | Work::RotateToken { request, .. } => {
+                format!("u:{request}")
+            }
             Work::Linked { .. } | Work::Synced { .. } | Work::RecordsChanged {} | Work::Deleted {} | Work::Issue(_) => {
                 format!("o:{}", Uuid::from_bytes(digest16(&format!("{self:?}"))))
             }
@@ -213,5 +221,29 @@ mod tests {
         assert!(matches!(Message::parse(newer), Err(UnreadableMessage::Version(2))));
         assert!(matches!(Message::parse(r#"{"v":1,"merge_id":"a","type":"dance"}"#), Err(UnreadableMessage::Shape(_))));
         assert!(matches!(Message::parse("{"), Err(UnreadableMessage::Shape(_))));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_body_is_a_message_of_ours_or_unreadable(text in proptest::prelude::any::<String>()) {
+            proptest::prop_assert!(Message::parse(&text).is_err());
+        }
+
+        /// Members of every type, mixed: what parses is written as it was read.
+        #[test]
+        fn any_mixture_of_our_members_is_survived(
+            kind in "(linked|synced|records_changed|deleted|issue|poll|sync|continue|delete|rotate_token|dance)",
+            members in proptest::collection::btree_map(
+                "(v|merge_id|organization|account|minute|models|mode|chain|pages|sweep|request|token|is_relink)",
+                "(1|2|-1|null|true|\"a\"|\"a#b\"|\"changes\"|\\[\"x\"\\]|\\{\\}|\"00000000-0000-0000-0000-000000000000\")",
+                0..12,
+            ),
+        ) {
+            let members: String = members.iter().map(|(name, value)| format!(",\"{name}\":{value}")).collect();
+            if let Ok(message) = Message::parse(&format!("{{\"type\":\"{kind}\"{members}}}")) {
+                let text = serde_json::to_string(&message).unwrap();
+                proptest::prop_assert_eq!(Message::parse(&text).unwrap(), message);
+            }
+        }
     }
 }

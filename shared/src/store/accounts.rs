@@ -16,7 +16,7 @@ use super::{
 use crate::domain::{
     account::LinkedAccount,
     category::Category,
-    ids::{AccountId, OrganizationId},
+    ids::{AccountId, OrganizationId, RequestedId},
 };
 
 /// How often a change is tried again over somebody else's.
@@ -61,7 +61,8 @@ impl Store {
     }
 
     /// The account or the pending attempt with this id. `None` if there is none, or it is another organization's.
-    pub async fn find(&self, of: &OrganizationId, id: AccountId) -> Result<Option<Found>, StoreError> {
+    pub async fn find(&self, of: &OrganizationId, id: RequestedId) -> Result<Option<Found>, StoreError> {
+        let id = id.unverified();
         if let Some(account) = self.account(of, id).await? {
             return Ok(Some(Found::Account(Box::new(account))));
         }

@@ -71,6 +71,10 @@ pub enum EventKind {
     DeleteBlocked,
     /// The account is gone at Merge's side.
     Disconnected,
+    /// Merge is asked for a new account token. Without `token_rotated` after it, its answer was lost.
+    TokenRotationStarted,
+    /// The new account token is stored.
+    TokenRotated,
 }
 
 impl Event {

@@ -48,9 +48,9 @@ pub fn receipt(of: &OrganizationId, account: AccountId) -> Key {
     Key::new(organization(of), format!("RECEIPT#{account}"))
 }
 
-/// One counter per organization, purpose and minute.
-pub fn limit(of: &OrganizationId, purpose: &str, minute: i64) -> Key {
-    Key::new(organization(of), format!("LIMIT#{purpose}#{minute}"))
+/// The counters of an organization for one minute.
+pub fn limit(of: &OrganizationId, minute: i64) -> Key {
+    Key::new(organization(of), format!("LIMIT#{minute}"))
 }
 
 pub fn owner(merge_id: &MergeLinkedAccountId) -> Key {

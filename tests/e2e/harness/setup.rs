@@ -54,6 +54,7 @@ impl Default for Setup {
             .variable("sync-worker", "PLAN_REQUESTS_PER_MINUTE", "100000")
             .variable("accounts", "PLAN_REQUESTS_PER_MINUTE", "100000")
             .variable("link-token", "LINK_TOKEN_BURST", "1000")
+            .variable("accounts", "REFRESHES_PER_MINUTE", "100000")
     }
 }
 

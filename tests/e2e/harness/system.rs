@@ -75,6 +75,14 @@ impl System {
 
     /// The API with other scopes than the default ones.
     pub async fn api_with_scope(&self, organization: &str, scope: Option<&str>) -> Api<'_> {
+        let token = self.access_token(organization, scope).await;
+        let slug = organization.trim_start_matches("org_").replace('_', "-");
+        self.secrets.plant("e-mail address", &format!("admin@{slug}.example"));
+        Api::new(self, organization, token)
+    }
+
+    /// An access token of an organization, with the three data scopes or others.
+    pub async fn access_token(&self, organization: &str, scope: Option<&str>) -> String {
         let mut form =
             vec![("grant_type", "client_credentials"), ("client_id", organization), ("client_secret", "dev")];
         form.extend(scope.map(|scope| ("scope", scope)));
@@ -82,9 +90,7 @@ impl System {
         let answer: Value = answer.json().await.expect("a token answer");
         let token = answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}"));
         self.secrets.plant("access token", token);
-        let slug = organization.trim_start_matches("org_").replace('_', "-");
-        self.secrets.plant("e-mail address", &format!("admin@{slug}.example"));
-        Api::new(self, organization, token.to_owned())
+        token.to_owned()
     }
 
     /// Connects an account, from the link token to the exchange.
