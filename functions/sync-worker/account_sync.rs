@@ -21,7 +21,7 @@ use shared::{
 
 use super::{
     Invocation, WorkError, Worker, deletion,
-    endpoint_sync::{End, EndpointSync, Report},
+    endpoint_sync::{End, EndpointSync, Readable, Report},
     signals,
     state::{self, Findings},
 };
@@ -210,6 +210,7 @@ async fn statuses(
     Ok(Ok(rows))
 }
 
+/// Syncs the lists at the top, side by side, then those nested below them, which follow what the others brought.
 async fn fetch(
     asked: &Run<'_>,
     account: &LinkedAccount,
@@ -218,24 +219,42 @@ async fn fetch(
     mut checkpoints: HashMap<String, Checkpoint>,
 ) -> Result<Vec<Report>, WorkError> {
     let worker = asked.worker;
+    let filter = &worker.settings.models.filter;
     let budget = worker.budget(account.id);
     let mut met = HashSet::new();
-    let work: Vec<_> = sync_status::pair(rows, account.category, &worker.settings.models.filter)
+    let wanted = |endpoint: &&'static Endpoint| asked.only.is_empty() || asked.only.contains(endpoint);
+    let mut work: Vec<_> = sync_status::pair(rows, account.category, filter)
         .into_iter()
         // Two rows may name one model in Merge's two spellings.
-        .filter(|(endpoint, _)| met.insert(endpoint.slug()))
-        .filter(|(endpoint, _)| asked.only.is_empty() || asked.only.contains(endpoint))
-        .map(|(endpoint, status)| (endpoint, status, checkpoints.remove(&endpoint.slug())))
+        .filter(|(endpoint, _)| met.insert(endpoint.slug()) && wanted(endpoint))
+        .map(|(endpoint, status)| (endpoint, Readable::Status(status)))
         .collect();
-    stream::iter(work)
-        .map(|(endpoint, status, checkpoint)| {
+    let mut reports: Vec<Report> = Vec::new();
+    for depth in 1.. {
+        let level = stream::iter(work).map(|(endpoint, readable)| {
+            let checkpoint = checkpoints.get(&endpoint.slug()).cloned();
             let sync =
                 EndpointSync { worker, of: asked.of, token, budget: &budget, invocation: asked.invocation, endpoint };
-            async move { sync.run(checkpoint, Some(status), asked.full_since).await }
-        })
-        .buffer_unordered(MODELS_AT_ONCE)
-        .try_collect()
-        .await
+            async move { sync.run(checkpoint, &readable, asked.full_since).await }
+        });
+        let level: Vec<Report> = level.buffer_unordered(MODELS_AT_ONCE).try_collect().await?;
+        let after = level.iter().filter_map(|report| Some((report.endpoint.slug(), report.checkpoint.clone()?)));
+        checkpoints.extend(after);
+        reports.extend(level);
+        let below = filter.endpoints(account.category).into_iter().filter(|e| e.depth() == depth && wanted(e));
+        let below: Vec<_> = below.filter(|endpoint| !sync_status::disabled(rows, endpoint)).collect();
+        if below.is_empty() {
+            break;
+        }
+        work = below
+            .into_iter()
+            .filter_map(|endpoint| {
+                let parents = checkpoints.get(&endpoint.parent()?.slug())?;
+                Some((endpoint, Readable::Parents(parents.clone())))
+            })
+            .collect();
+    }
+    Ok(reports)
 }
 
 async fn go_on_later(

@@ -64,6 +64,7 @@ impl Findings {
                 .model(&model)
                 .with("added", counts.added)
                 .with("updated", counts.updated)
+                .with("unchanged", counts.unchanged)
                 .with("deleted", counts.deleted);
             add_event(worker, account, &event).await?;
         }

@@ -100,6 +100,11 @@ pub fn unknown_models(rows: &[SyncStatus], category: Category) -> Vec<&str> {
     rows.iter().filter(|row| row.endpoint(category).is_none()).map(|row| row.model_id.as_str()).collect()
 }
 
+/// Whether Merge does not sync what a nested list shows: a row of its model says so.
+pub fn disabled(rows: &[SyncStatus], endpoint: &Endpoint) -> bool {
+    rows.iter().any(|row| row.model_id.eq_ignore_ascii_case(endpoint.model_id) && row.status == SyncState::Disabled)
+}
+
 /// Pairs the endpoints to sync with Merge's rows. An endpoint Merge says nothing about is not synced: it has no
 /// `last_sync_finished` to read up to.
 pub fn pair<'a>(

@@ -9,12 +9,34 @@ use super::{
     change::{Counts, Ends, Tag},
     endpoint::{Endpoint, Rule},
     message::SyncMode,
+    parents::Parents,
     sync_status::SyncStatus,
 };
 
-/// How far a window reaches back into the one before. Merge does not document whether its bounds are inclusive,
-/// nor promise that `modified_at` never trails the sync that set it.
-pub const OVERLAP: SignedDuration = SignedDuration::from_mins(5);
+/// How windows follow one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cadence {
+    /// How far a window reaches back into the one before. Merge does not document whether its bounds are inclusive,
+    /// nor promise that `modified_at` never trails the sync that set it.
+    pub overlap: SignedDuration,
+    /// How old the last full read of a model that cannot say what changed must be before the next.
+    pub full_read_every: SignedDuration,
+    /// How long the change feed is kept: nested lists follow their parents' feed, and after a longer gap read all.
+    pub feed_kept: SignedDuration,
+}
+
+impl Default for Cadence {
+    fn default() -> Self {
+        Self {
+            overlap: SignedDuration::from_mins(5),
+            full_read_every: SignedDuration::from_hours(24),
+            feed_kept: SignedDuration::from_hours(30 * 24),
+        }
+    }
+}
+
+/// Epochs that ended in a crash are remembered until a full read; so many make one due, so that the memory stays small.
+pub const MOST_ENDS: usize = 100;
 
 /// What a window reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,15 +79,21 @@ pub struct OpenWindow {
     /// A worker was overtaken at this time: what it still writes may come after a sweep that starts too soon.
     #[serde(default)]
     pub overtaken_at: Option<Timestamp>,
+    /// In a nested list's window: whose lists it reads, and how far it has come.
+    #[serde(default)]
+    pub parents: Option<Parents>,
 }
 
 /// How far the search for records that a full read did not see has come. First all shards are counted, then, if the
 /// brake lets them, the missing records become tombstones.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sweep {
     pub deleting: bool,
     /// The shard to look at next.
     pub shard: u8,
+    /// The last record of that shard that was looked at.
+    #[serde(default)]
+    pub after: Option<String>,
     /// Records found missing while counting.
     pub missing: u64,
 }
@@ -87,13 +115,33 @@ impl Brake {
 }
 
 impl OpenWindow {
-    /// `modified_before` of its pages: a full read takes whatever there is.
-    /// Records changed after this are not deleted for being absent: they may have moved behind the reader. Merge's
-    /// clock, not ours.
-    pub fn absent_before(&self) -> Timestamp {
-        self.upper.checked_sub(OVERLAP).unwrap_or(Timestamp::MIN)
+    /// A window without a lower bound, of which nothing has been read.
+    pub fn new(kind: WindowKind, upper: Timestamp, checkpoint: Option<&Checkpoint>, now: Timestamp) -> Self {
+        Self {
+            kind,
+            lower: None,
+            upper,
+            cursor: None,
+            pages: 0,
+            counts: Counts::default(),
+            started_at: now,
+            restarts: 0,
+            partial: false,
+            completes: false,
+            generation: checkpoint.map_or(0, |c| c.generation) + u64::from(kind == WindowKind::Full),
+            sweep: None,
+            overtaken_at: None,
+            parents: None,
+        }
     }
 
+    /// Records changed from here on are not deleted for being absent: they may have moved behind the reader. Merge's
+    /// clock, not ours.
+    pub fn absent_before(&self, overlap: SignedDuration) -> Timestamp {
+        self.upper.checked_sub(overlap).unwrap_or(Timestamp::MIN)
+    }
+
+    /// `modified_before` of its pages: a full read takes whatever there is.
     pub fn modified_before(&self) -> Option<Timestamp> {
         (self.kind != WindowKind::Full).then_some(self.upper)
     }
@@ -134,6 +182,9 @@ pub struct Checkpoint {
     /// When the last full read was begun, by our clock.
     #[serde(default)]
     pub full_read_at: Option<Timestamp>,
+    /// In a nested list: up to where the parents' change feed has been followed.
+    #[serde(default)]
+    pub followed: Option<Tag>,
 }
 
 impl Checkpoint {
@@ -192,7 +243,7 @@ impl Checkpoint {
         after
     }
 
-    fn counted(&self, counts: Counts, changed: bool) -> Self {
+    pub(super) fn counted(&self, counts: Counts, changed: bool) -> Self {
         let mut after = self.clone();
         after.n += u64::from(changed);
         after.records += counts.live;
@@ -202,7 +253,7 @@ impl Checkpoint {
         after
     }
 
-    fn finished(mut self) -> Self {
+    pub(super) fn finished(mut self) -> Self {
         let Some(open) = self.window.take() else { return self };
         self.upper = self.upper.max(Some(open.upper));
         self.last_synced_at = Some(open.started_at);
@@ -211,12 +262,12 @@ impl Checkpoint {
         if open.kind == WindowKind::Full {
             self.ends = Ends::default();
         }
+        if let Some(parents) = open.parents {
+            self.followed = parents.feed_end;
+        }
         self
     }
 }
-
-/// How old the last full read of a model must be before the next, in hours: models that cannot say what changed.
-const FULL_READ_EVERY: SignedDuration = SignedDuration::from_hours(24);
 
 /// The window to open now, if any. `checkpoint`: none for an endpoint never read.
 pub fn next_window(
@@ -224,40 +275,35 @@ pub fn next_window(
     checkpoint: Option<&Checkpoint>,
     status: &SyncStatus,
     mode: SyncMode,
+    cadence: &Cadence,
     now: Timestamp,
 ) -> Option<OpenWindow> {
     let have = checkpoint.and_then(|c| c.upper);
     let readable = status.readable(have);
+    let crowded = checkpoint.is_some_and(|c| c.ends.0.len() >= MOST_ENDS);
     let kind = match (have, endpoint.rule(), mode) {
         (Some(_), _, SyncMode::Full) => WindowKind::Full,
         (None, Rule::Windows, _) => WindowKind::First,
-        (Some(_), Rule::Windows, SyncMode::Changes) => WindowKind::Changes,
-        (_, Rule::Full | Rule::Nested, _) => WindowKind::Full,
+        (Some(_), Rule::Windows, SyncMode::Changes) if !crowded => WindowKind::Changes,
+        (_, _, _) => WindowKind::Full,
     };
     let upper = match kind {
         // A full read on request needs no newer sync.
         WindowKind::Full if mode == SyncMode::Full => readable.or(have)?,
-        WindowKind::Full if have.is_some() => {
-            let due =
-                checkpoint.and_then(|c| c.full_read_at).is_none_or(|at| now.duration_since(at) >= FULL_READ_EVERY);
+        WindowKind::Full if have.is_some() && endpoint.rule() != Rule::Windows => {
+            let due = checkpoint
+                .and_then(|c| c.full_read_at)
+                .is_none_or(|at| now.duration_since(at) >= cadence.full_read_every);
             readable.filter(|_| due)?
         }
         _ => readable?,
     };
+    let lower = if kind == WindowKind::Changes { have } else { None };
     Some(OpenWindow {
-        kind,
-        lower: if kind == WindowKind::Changes { have.and_then(|upper| upper.checked_sub(OVERLAP).ok()) } else { None },
-        upper,
-        cursor: None,
-        pages: 0,
-        counts: Counts::default(),
-        started_at: now,
-        restarts: 0,
+        lower: lower.and_then(|upper| upper.checked_sub(cadence.overlap).ok()),
         partial: status.partial(),
         completes: status.complete(),
-        generation: checkpoint.map_or(0, |c| c.generation) + u64::from(kind == WindowKind::Full),
-        sweep: None,
-        overtaken_at: None,
+        ..OpenWindow::new(kind, upper, checkpoint, now)
     })
 }
 
@@ -305,7 +351,7 @@ mod tests {
             let mut windows = Vec::new();
             for look in looks {
                 let Some(finished) = syncs.range(..=look).next_back() else { continue };
-                let Some(open) = next_window(endpoint, checkpoint.as_ref(), &done(*finished), SyncMode::Changes, at(look)) else { continue };
+                let Some(open) = next_window(endpoint, checkpoint.as_ref(), &done(*finished), SyncMode::Changes, &Cadence::default(), at(look)) else { continue };
                 windows.push((open.lower, open.upper));
                 let claimed = checkpoint.unwrap_or_default().claimed(open, at(look));
                 checkpoint = Some(claimed.advanced(Counts::default(), false, None));
@@ -326,7 +372,7 @@ mod tests {
     #[test]
     fn an_epoch_that_left_on_a_commit_leaves_no_entry() {
         let endpoint = Endpoint::by_slug("hris.employees").unwrap();
-        let open = next_window(endpoint, None, &done(100), SyncMode::Changes, at(200)).unwrap();
+        let open = next_window(endpoint, None, &done(100), SyncMode::Changes, &Cadence::default(), at(200)).unwrap();
         let first = Checkpoint::default().claimed(open.clone(), at(200));
         assert_eq!((first.epoch, first.n, first.ends.0.len()), (1, 0, 0));
         let page = first.advanced(Counts { added: 3, live: 3, ..Counts::default() }, true, Some("next".to_owned()));
@@ -345,7 +391,8 @@ mod tests {
     fn a_full_read_of_what_was_read_before_ends_with_a_sweep() {
         let terms = Endpoint::by_slug("accounting.payment-terms").unwrap();
         let read = |have: Option<&Checkpoint>, second| {
-            let open = next_window(terms, have, &done(second), SyncMode::Full, at(second)).unwrap();
+            let open =
+                next_window(terms, have, &done(second), SyncMode::Full, &Cadence::default(), at(second)).unwrap();
             have.cloned().unwrap_or_default().claimed(open, at(second)).advanced(Counts::default(), false, None)
         };
         let first = read(None, 10);
@@ -368,10 +415,12 @@ mod tests {
     #[test]
     fn a_full_read_happens_daily_or_on_request() {
         let terms = Endpoint::by_slug("accounting.payment-terms").unwrap();
-        let first = next_window(terms, None, &done(10), SyncMode::Changes, at(20)).unwrap();
+        let first = next_window(terms, None, &done(10), SyncMode::Changes, &Cadence::default(), at(20)).unwrap();
         assert_eq!((first.kind, first.generation, first.modified_before()), (WindowKind::Full, 1, None));
         let checkpoint = Checkpoint::default().claimed(first, at(20)).advanced(Counts::default(), false, None);
-        let next = |finished, now, mode| next_window(terms, Some(&checkpoint), &done(finished), mode, at(now));
+        let next = |finished, now, mode| {
+            next_window(terms, Some(&checkpoint), &done(finished), mode, &Cadence::default(), at(now))
+        };
         assert_eq!(next(50, 60, SyncMode::Changes), None);
         assert_eq!(next(10, 60, SyncMode::Full).map(|w| w.generation), Some(2));
         assert_eq!(next(50, 20 + 86_400, SyncMode::Changes).map(|w| w.kind), Some(WindowKind::Full));
