@@ -22,6 +22,7 @@ use shared::{
 use super::{
     Invocation, WorkError, Worker, deletion,
     endpoint_sync::{End, EndpointSync, Readable, Report},
+    page_fetch::take_budget,
     signals,
     state::{self, Findings},
 };
@@ -130,8 +131,14 @@ async fn run(asked: Run<'_>, account: LinkedAccount, pages_before: u64) -> Resul
     // 1. The account's token, and what Merge says about its syncs and the account itself.
     let token = worker.linking.token_of(&account).await?;
     let rows = match statuses(&asked, &account, &token, &mut findings).await? {
-        Ok(rows) => rows,
-        Err(error) => return put_off(worker, &account, &error).await,
+        Statuses::Rows(rows) => rows,
+        Statuses::Refused(error) => return put_off(worker, &account, &error).await,
+        Statuses::NotBefore(at) => {
+            let trouble = Some(TroubleCode::MergeUnavailable);
+            findings = Findings { resume_at: Some(at), trouble, ..Findings::default() };
+            state::save(worker, asked.of, None, &[], findings).await?;
+            return Ok(());
+        }
     };
 
     // 2. Fetch what is readable, models side by side within the account's allowance.
@@ -174,29 +181,41 @@ pub async fn put_off(worker: &Worker, account: &LinkedAccount, error: &MergeErro
     Ok(())
 }
 
+/// What came of asking Merge how far its syncs are.
+enum Statuses {
+    Rows(Vec<SyncStatus>),
+    Refused(MergeError),
+    /// Merge wants the account left alone for longer than a worker should wait.
+    NotBefore(Timestamp),
+}
+
 /// Merge's sync status, stored when it differs; and the account's own status when asked for.
 async fn statuses(
     asked: &Run<'_>,
     account: &LinkedAccount,
     token: &AccountToken,
     findings: &mut Findings,
-) -> Result<Result<Vec<SyncStatus>, MergeError>, WorkError> {
+) -> Result<Statuses, WorkError> {
     let worker = asked.worker;
     let stored = worker.store.sync_status(account.id).await?;
     if let (Ask::Stored, Some(stored)) = (asked.ask, &stored) {
-        return Ok(Ok(stored.rows.clone()));
+        return Ok(Statuses::Rows(stored.rows.clone()));
     }
     let budget = worker.budget(account.id);
-    budget.take().await;
+    if let Err(at) = take_budget(worker, &budget).await {
+        return Ok(Statuses::NotBefore(at));
+    }
     let rows = match worker.merge.sync_status(account.category, token).await {
         Ok(rows) => rows,
-        Err(error) => return Ok(Err(error)),
+        Err(error) => return Ok(Statuses::Refused(error)),
     };
     if asked.ask == Ask::StatusAndAccount {
-        budget.take().await;
+        if let Err(at) = take_budget(worker, &budget).await {
+            return Ok(Statuses::NotBefore(at));
+        }
         match worker.merge.account_details(account.category, token).await {
             Ok(details) => findings.details = Some(details),
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Statuses::Refused(error)),
         }
     }
     for model in sync_status::unknown_models(&rows, account.category) {
@@ -207,7 +226,7 @@ async fn statuses(
         let status = StoredSyncStatus { rows: rows.clone(), read_at: worker.now() };
         worker.store.put_sync_status(asked.of, &status).await?;
     }
-    Ok(Ok(rows))
+    Ok(Statuses::Rows(rows))
 }
 
 /// Syncs the lists at the top, side by side, then those nested below them, which follow what the others brought.

@@ -6,12 +6,15 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use shared::{
     domain::window::OpenWindow,
-    merge::{Cursor, ErrorKind, MergeError, PageRequest, RecordsPage},
+    merge::{Cursor, ErrorKind, MergeError, PageRequest, RateBudget, RecordsPage},
     telemetry,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use super::endpoint_sync::{End, EndpointSync};
+use super::{
+    Worker,
+    endpoint_sync::{End, EndpointSync},
+};
 
 /// A worker waits so long for the account's allowance; beyond that the account is woken later.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -63,7 +66,7 @@ impl EndpointSync<'_> {
             None => {}
         }
         for attempt in 1.. {
-            self.take_budget().await?;
+            take_budget(self.worker, self.budget).await.map_err(PageFault::NotBefore)?;
             let error = match self.worker.merge.records_page(self.token, &request).await {
                 Ok(page) => return Ok(page),
                 Err(error) => error,
@@ -87,17 +90,11 @@ impl EndpointSync<'_> {
         }
         unreachable!("the loop ends by returning")
     }
+}
 
-    /// Takes a call out of the account's allowance. Waits a little for it; not as long as Merge may ask after a 429.
-    async fn take_budget(&self) -> Result<(), PageFault> {
-        while let Err(until) = self.budget.try_take() {
-            let wait = until.saturating_duration_since(Instant::now());
-            if wait > LONGEST_WAIT {
-                let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
-                return Err(PageFault::NotBefore(self.worker.now().checked_add(wait).unwrap_or(Timestamp::MAX)));
-            }
-            sleep_until(until).await;
-        }
-        Ok(())
-    }
+/// Takes a call out of an account's allowance. Waits a little for it; otherwise says from when on it may be made.
+pub async fn take_budget(worker: &Worker, budget: &RateBudget) -> Result<(), Timestamp> {
+    let Err(until) = budget.take_within(LONGEST_WAIT).await else { return Ok(()) };
+    let wait = SignedDuration::try_from(until.saturating_duration_since(Instant::now()));
+    Err(worker.now().checked_add(wait.unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX))
 }

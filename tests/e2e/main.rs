@@ -6,12 +6,17 @@
 
 mod harness;
 
+mod broken_answers;
 mod cargo_dev;
+mod categories;
 mod chain;
 mod connect;
 mod delete;
 mod freshness;
 mod full_size;
+mod held_deletions;
+mod hundred_thousand;
+mod nested;
 mod one_per_category;
 mod relink;
 mod tenancy;
