@@ -127,11 +127,11 @@ mod tests {
     #[test]
     fn only_what_is_not_published_is_drift() {
         let known = r#"{"id":"a","account_type":"SAVINGS","employee":{"new":1},"remote_data":null}"#;
-        assert_eq!(drift("hris.BankInfo", known), []);
-        assert_eq!(drift("hris.BankInfo", r#"{"account_type":null}"#), []);
+        assert!(drift("hris.BankInfo", known).is_empty());
+        assert!(drift("hris.BankInfo", r#"{"account_type":null}"#).is_empty());
         let new = r#"{"id":"a","account_type":"PIGGY \"BANK\"","balance":7}"#;
         let found = [Drift::Value("account_type".to_owned()), Drift::Member("balance".to_owned())];
         assert_eq!(drift("hris.BankInfo", new), found);
-        assert_eq!(drift("hris.BankInfo", "[1]"), []);
+        assert!(drift("hris.BankInfo", "[1]").is_empty());
     }
 }

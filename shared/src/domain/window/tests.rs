@@ -142,7 +142,7 @@ fn a_full_read_of_what_was_read_before_ends_with_a_sweep() {
     let first = read(None, 10);
     assert!(first.window.is_none(), "nothing can be missing after the first read");
     let again = read(Some(&first), 20);
-    assert_eq!(again.window.as_ref().and_then(|w| w.sweep), Some(Sweep::default()));
+    assert_eq!(again.window.as_ref().and_then(|w| w.sweep.clone()), Some(Sweep::default()));
     assert_eq!(again.upper, Some(at(10)), "only the finished generation moves it");
     let swept = again.swept(Counts { deleted: 2, live: -2, ..Counts::default() }, true, None);
     assert_eq!((swept.upper, swept.window, swept.records), (Some(at(20)), None, -2));
