@@ -18,7 +18,7 @@ const FAULTS: [(&str, &str, &str, &str); 5] = [
     ("hris.Employment", "employments", r#"{"url_cursor":true}"#, "URL"),
     ("hris.BankInfo", "bank-info", r#"{"status":302}"#, "redirect"),
     ("hris.EmployeePayrollRun", "employee-payroll-runs", r#"{"body_bytes":40000000}"#, "larger"),
-    ("hris.Benefit", "benefits", r#"{"status":400}"#, "refused"),
+    ("hris.Benefit", "benefits", r#"{"status":400}"#, "rejected"),
 ];
 
 #[test]

@@ -71,9 +71,9 @@ fn every_category_is_equal_by_the_poller_alone() {
 #[test]
 fn what_vanishes_without_a_word_is_found_by_the_daily_read() {
     alone(
-        // A day is twenty seconds.
+        // A day is twenty seconds, for Merge too.
         || {
-            let mut setup = setup().without_schedule();
+            let mut setup = setup().without_schedule().sandbox(json!({"sync_interval_ms": 86_400_000}));
             setup.options.speed = 4_320.0;
             setup
         },
