@@ -11,7 +11,7 @@ use shared::{
         endpoint::Endpoint,
         message::{AccountRef, Message, SyncMode, Work},
         secret::AccountToken,
-        sync_status::{self, SyncStatus},
+        sync_status::{self, SyncState, SyncStatus},
         window::Checkpoint,
     },
     merge::{ErrorKind, MergeError},
@@ -261,15 +261,17 @@ async fn fetch(
         checkpoints.extend(after);
         reports.extend(level);
         let below = filter.endpoints(account.category).into_iter().filter(|e| e.depth() == depth && wanted(e));
-        let below: Vec<_> = below.filter(|endpoint| !sync_status::disabled(rows, endpoint)).collect();
+        let below: Vec<_> = below.collect();
         if below.is_empty() {
             break;
         }
         work = below
             .into_iter()
             .filter_map(|endpoint| {
+                let own = sync_status::own_status(rows, endpoint);
                 let parents = checkpoints.get(&endpoint.parent()?.slug())?;
-                Some((endpoint, Readable::Parents(parents.clone())))
+                let enabled = own.is_none_or(|own| own.status != SyncState::Disabled);
+                enabled.then(|| (endpoint, Readable::Parents(parents.clone(), own)))
             })
             .collect();
     }

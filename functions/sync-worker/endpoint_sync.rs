@@ -38,8 +38,8 @@ pub struct EndpointSync<'a> {
 pub enum Readable<'a> {
     /// Merge's word about the model.
     Status(&'a SyncStatus),
-    /// How far the records have come below which a nested list is read.
-    Parents(Checkpoint),
+    /// How far the records have come below which a nested list is read, and Merge's word about the list's own model.
+    Parents(Checkpoint, Option<&'a SyncStatus>),
 }
 
 /// How the work on one endpoint ended.
@@ -123,7 +123,7 @@ impl EndpointSync<'_> {
         let (now, mode, cadence) = (self.worker.now(), mode_for(have, full_since), self.worker.cadence());
         match readable {
             Readable::Status(status) => next_window(self.endpoint, have, status, mode, &cadence, now),
-            Readable::Parents(parents) => next_nested_window(have, parents, mode, &cadence, now),
+            Readable::Parents(parents, own) => next_nested_window(have, parents, *own, mode, &cadence, now),
         }
     }
 

@@ -100,9 +100,9 @@ pub fn unknown_models(rows: &[SyncStatus], category: Category) -> Vec<&str> {
     rows.iter().filter(|row| row.endpoint(category).is_none()).map(|row| row.model_id.as_str()).collect()
 }
 
-/// Whether Merge does not sync what a nested list shows: a row of its model says so.
-pub fn disabled(rows: &[SyncStatus], endpoint: &Endpoint) -> bool {
-    rows.iter().any(|row| row.model_id.eq_ignore_ascii_case(endpoint.model_id) && row.status == SyncState::Disabled)
+/// What Merge says about the model of a nested list.
+pub fn own_status<'a>(rows: &'a [SyncStatus], endpoint: &Endpoint) -> Option<&'a SyncStatus> {
+    rows.iter().find(|row| row.model_id.eq_ignore_ascii_case(endpoint.model_id))
 }
 
 /// Pairs the endpoints to sync with Merge's rows. An endpoint Merge says nothing about is not synced: it has no

@@ -185,6 +185,12 @@ pub struct Checkpoint {
     /// In a nested list: up to where the parents' change feed has been followed.
     #[serde(default)]
     pub followed: Option<Tag>,
+    /// In a nested list: from where that feed is followed once more when Merge has synced the list's own model.
+    #[serde(default)]
+    pub again_from: Option<Tag>,
+    /// In a nested list: when Merge's last sync of its own model had finished.
+    #[serde(default)]
+    pub own_finished: Option<Timestamp>,
 }
 
 impl Checkpoint {
@@ -264,6 +270,8 @@ impl Checkpoint {
         }
         if let Some(parents) = open.parents {
             self.followed = parents.feed_end;
+            self.again_from = parents.again_from;
+            self.own_finished = parents.own_finished;
         }
         self
     }
