@@ -36,9 +36,12 @@ pub async fn linked(worker: &Worker, event: LinkedEvent<'_>, invocation: &Invoca
     }
 }
 
-/// `sync_completed`, `{Model}.synced` or a record event: looks at the account. Unknown accounts are counted and left.
+/// `sync_completed`, `{Model}.synced` or a record event: looks at the account. Unknown accounts are counted and left, and
+/// one that Merge wants left alone is looked at by its wake.
 pub async fn hint(worker: &Worker, merge_id: &MergeLinkedAccountId, invocation: &Invocation) -> Result<(), WorkError> {
+    let minute = worker.settings.clock.minute(worker.now());
     match known(worker, merge_id).await? {
+        Some(account) if account.due.wakes_after(minute) => Ok(()),
         Some(account) => account_sync::hinted(worker, account, Ask::Status, invocation).await,
         None => Ok(()),
     }

@@ -7,17 +7,22 @@
 mod harness;
 
 mod access;
+mod broken_answers;
 mod cargo_dev;
+mod categories;
 mod chain;
 mod connect;
 mod delete;
 mod exchange;
 mod freshness;
 mod full_size;
+mod held_deletions;
+mod hundred_thousand;
 mod least_privilege;
 mod limits;
 mod load;
 mod matrix;
+mod nested;
 mod one_per_category;
 mod outbound;
 mod relink;

@@ -82,6 +82,19 @@ pub enum Work {
         #[serde(default)]
         full_since: Option<Timestamp>,
     },
+    /// The operator has decided about deletions that the mass-delete brake holds.
+    Held {
+        #[serde(flatten)]
+        of: AccountRef,
+        /// Key of the model.
+        model: String,
+        /// The full read that held them; a decision about an older one is dropped.
+        generation: u64,
+        decision: Decision,
+        /// Who decided, for the timeline.
+        actor: String,
+        request: Uuid,
+    },
     /// Delete at Merge, then purge; `sweep` 2 looks again for what a late worker wrote.
     Delete {
         #[serde(flatten)]
@@ -104,6 +117,16 @@ pub enum SyncMode {
     Changes,
     /// Everything again.
     Full,
+}
+
+/// What is to become of held deletions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Delete what is missing.
+    Approve,
+    /// Keep the records.
+    Discard,
 }
 
 /// An `Issue.*` webhook without its free text for other people.
@@ -151,7 +174,10 @@ impl Message {
         DeduplicationId(match &self.work {
             Work::Poll { of, minute } => format!("p:{}:{minute}", of.account),
             Work::Continue { of, chain, .. } => format!("c:{}:{chain}", of.account),
-            Work::Sync { request, .. } | Work::Delete { request, .. } | Work::RotateToken { request, .. } => {
+            Work::Sync { request, .. }
+            | Work::Delete { request, .. }
+            | Work::RotateToken { request, .. }
+            | Work::Held { request, .. } => {
                 format!("u:{request}")
             }
             Work::Linked { .. } | Work::Synced { .. } | Work::RecordsChanged {} | Work::Deleted {} | Work::Issue(_) => {

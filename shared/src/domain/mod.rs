@@ -6,12 +6,14 @@
 pub mod account;
 pub mod category;
 pub mod change;
+pub mod contract;
 pub mod endpoint;
 mod endpoint_table;
 pub mod health;
 pub mod ids;
 pub mod message;
 pub mod origin;
+pub mod parents;
 pub mod record;
 pub mod schedule;
 pub mod secret;

@@ -80,6 +80,11 @@ impl Due {
     pub fn is_wake(&self) -> bool {
         self.key.starts_with("at#")
     }
+
+    /// Whether a wake is set for a later minute: what is to be done waits for it.
+    pub fn wakes_after(&self, minute: i64) -> bool {
+        self.key.strip_prefix("at#").and_then(|at| at.parse::<i64>().ok()).is_some_and(|at| at > minute)
+    }
 }
 
 /// How many minutes back the wakes are looked for at each tick: clocks differ, and a wake may be written for a

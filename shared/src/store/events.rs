@@ -55,12 +55,17 @@ pub enum EventKind {
     SyncRequested,
     /// Every model's first sync is stored.
     FirstSyncCompleted,
-    /// A window was fetched to its end; `added`, `updated`, `deleted`.
+    /// A window was fetched to its end; `added`, `updated`,
+    /// `unchanged`, `deleted`.
     SyncFinished,
     /// A model could not be fetched; `reason`.
     SyncFailed,
-    /// Deletions are held for the operator; `count`.
+    /// Deletions are held for the operator; `count`, `generation`.
     DeletionsHeld,
+    /// The operator lets held deletions happen; `generation`.
+    DeletionsApproved,
+    /// The operator keeps the records whose deletion was held; `generation`.
+    DeletionsDiscarded,
     /// The account was renamed.
     Renamed,
     /// Duplicates of the account are to be ignored, or no longer; `ignored`.

@@ -38,6 +38,11 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// Whether the tests run at full length (`tests/run --long`).
+pub fn long() -> bool {
+    std::env::var_os("TETHER_LONG").is_some()
+}
+
 impl Default for Setup {
     fn default() -> Self {
         let options = Options {

@@ -7,6 +7,7 @@ use local_stack::Stack;
 use local_stack::ready::Ready;
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::domain::message::Message;
 
 use super::api::Api;
 use super::sandbox::{Outcome, Sandbox};
@@ -132,6 +133,33 @@ impl System {
             if account["initial_sync_completed"] == true { Ok(account) } else { Err(account.to_string()) }
         })
         .await
+    }
+
+    /// Completes a relink of an account as its end user would.
+    pub async fn relink(&self, api: &Api<'_>, account: &Connected, category: &str, integration: &str) {
+        self.sandbox().act(&account.merge_id, "relink-needed", json!({})).await;
+        let link = api.post(&format!("/v1/linked-accounts/{}/relink", account.id), json!({}), 201).await;
+        let link_token = link["link_token"].as_str().unwrap_or_default();
+        let public_token = self.sandbox().link(link_token, integration, Outcome::Success).await;
+        let body = json!({"public_token": public_token.expect("a public token"), "category": category});
+        let answer = api.post("/v1/linked-accounts", body, 200).await;
+        assert_eq!(answer["id"], account.id.as_str(), "the account stays the same");
+    }
+
+    /// Puts a message of ours on the sync queue.
+    pub async fn send(&self, message: &Message) {
+        let ready = self.ready();
+        let config = aws_sdk_sqs::Config::builder()
+            .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
+            .region(aws_sdk_sqs::config::Region::new(ready.region.clone()))
+            .endpoint_url(&ready.aws)
+            .credentials_provider(aws_sdk_sqs::config::Credentials::new("test", "test", None, None, "e2e"))
+            .build();
+        let send = aws_sdk_sqs::Client::from_conf(config).send_message().queue_url(&ready.queue_url);
+        let send = send.message_body(serde_json::to_string(message).expect("a message"));
+        let send = send.message_group_id(message.merge_id.as_str());
+        let id = message.deduplication_id();
+        send.message_deduplication_id(id.as_str()).send().await.expect("the queue takes it");
     }
 
     /// Waits until an account is erased.

@@ -128,6 +128,7 @@ impl WorkerMachine {
             slice: scenario.slice,
             second_sweep_after: limits.second_sweep_after,
             brake: shared::domain::window::Brake { share: 1.0, floor: u64::MAX },
+            overlap: limits.overlap,
             retention: clients.retention,
             clock: config::Clock::REAL,
         };
