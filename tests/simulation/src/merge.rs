@@ -13,9 +13,9 @@ use shared::merge::{Limits, Transport, TransportError};
 use tower::ServiceExt;
 
 use crate::cursors;
+use crate::happenings::Happening;
 use crate::process::{Deed, NoAnswer, Process};
 use crate::sim::Sim;
-use crate::tally::Happening;
 use crate::watch::List;
 
 /// See the module.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::tally::Happening;
+use crate::happenings::Happening;
 
 /// See the module.
 #[derive(Debug, Default)]
