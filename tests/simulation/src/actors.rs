@@ -10,11 +10,11 @@ use shared::domain::message::{AccountRef, Message, SyncMode, Work};
 use shared::store::Store;
 
 use crate::aftermath::ORGANIZATIONS;
+use crate::happenings::Happening;
 use crate::host::Host;
 use crate::machine::{Api, quiet_queue, quiet_store};
 use crate::merge::{control, pause};
 use crate::sim::{MODELS, Sim};
-use crate::tally::Happening;
 
 /// A user of an organization, who looks after one category.
 #[derive(Clone)]

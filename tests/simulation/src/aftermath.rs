@@ -15,9 +15,9 @@ use shared::store::{Store, StoreError};
 use crate::actors;
 use crate::cloud::{ACCOUNTS, POISON, RECORDS};
 use crate::follower::{Follower, endpoints, stored};
+use crate::happenings::Happening;
 use crate::merge;
 use crate::sim::Sim;
-use crate::tally::Happening;
 use crate::watch;
 
 /// The organizations of a run.
@@ -282,7 +282,7 @@ fn queue_is_empty(sim: &Sim) {
     for body in dead.iter().filter(|body| *body != POISON) {
         sim.watch().broken(format!("I7: redriven after the faults, and dead again: {body}"));
     }
-    let (poison, dead) = (sim.tally().of(Happening::Poison), dead.len() as u64);
+    let (poison, dead) = (sim.happenings().of(Happening::Poison), dead.len() as u64);
     if poison != dead {
         sim.watch().broken(format!("I7: of {poison} messages that nobody can read, {dead} are dead letters"));
     }

@@ -9,11 +9,11 @@ use merge_sandbox::webhook::{Delivery, Outcome};
 use serde_json::Value;
 use shared::domain::ids::MergeLinkedAccountId;
 
+use crate::happenings::Happening;
 use crate::host::Host;
 use crate::machine::quiet_store;
 use crate::merge::PATIENCE;
 use crate::sim::Sim;
-use crate::tally::Happening;
 
 /// Deliveries that may come again.
 const REMEMBERED: usize = 200;

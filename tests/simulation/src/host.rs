@@ -16,11 +16,11 @@ use shared::ambient;
 use tokio::time::Instant;
 
 use crate::cloud::{POISON, QUEUE};
+use crate::happenings::Happening;
 use crate::machine::{Api, FrontMachine, WorkerMachine};
 use crate::merge::pause;
 use crate::process::Ended;
 use crate::sim::Sim;
-use crate::tally::Happening;
 
 /// Left of an invocation's time when no more work is taken up, as in the worker's `main`.
 const RESERVE: Duration = Duration::from_secs(20);

@@ -11,6 +11,7 @@ mod cloud;
 mod cursors;
 mod deliveries;
 mod follower;
+mod happenings;
 mod host;
 mod logs;
 mod machine;
@@ -19,7 +20,6 @@ mod planted;
 mod process;
 mod scenario;
 mod sim;
-mod tally;
 mod trace;
 mod watch;
 mod wire;
@@ -34,9 +34,9 @@ use shared::domain::endpoint::Rule;
 use shared::domain::message::SyncMode;
 use shared::store::{Store, StoreError};
 
+pub use happenings::{Happening, Happenings};
 pub use planted::Bug;
 pub use scenario::Scenario;
-pub use tally::{Happening, Tally};
 
 use actors::User;
 use aftermath::{ORGANIZATIONS, all_accounts};
@@ -54,7 +54,7 @@ pub struct Outcome {
     /// Lines of the trace: how much happened.
     pub lines: u64,
     /// What happened.
-    pub tally: Tally,
+    pub happenings: Happenings,
 }
 
 /// How long the world may take to come to rest after the last fault.
@@ -80,7 +80,7 @@ pub fn run_in(seed: u64, shown: bool, adjust: impl FnOnce(Scenario) -> Scenario)
             }
             let (fingerprint, lines) = sim.fingerprint();
             let broken = sim.watch().found().to_vec();
-            Outcome { seed, broken, fingerprint, lines, tally: sim.tally() }
+            Outcome { seed, broken, fingerprint, lines, happenings: sim.happenings() }
         })
     }));
     ambient::replace(None);

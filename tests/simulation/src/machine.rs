@@ -23,10 +23,10 @@ use shared::secrets::{TokenCipher, WebhookKeyring};
 use shared::store::Store;
 
 use crate::cloud::{ACCOUNTS, QUEUE, RECORDS};
+use crate::happenings::Happening;
 use crate::merge::Merge;
 use crate::process::Process;
 use crate::sim::{MODELS, Sim};
-use crate::tally::Happening;
 use crate::wire::Wire;
 
 /// The clients of one process.

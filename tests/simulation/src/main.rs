@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use simulation::{Bug, Outcome, Tally, run_in};
+use simulation::{Bug, Happenings, Outcome, run_in};
 
 /// Runs the production handlers under seeded faults and looks at what must hold. Without arguments: fresh seeds for a
 /// minute.
@@ -68,7 +68,7 @@ fn one(seed: u64, shown: bool, plant: Option<Bug>) -> Outcome {
 struct Sum {
     seeds: u64,
     broken: u64,
-    tally: Tally,
+    happenings: Happenings,
 }
 
 /// Runs seeds on every core until one fails; whether one did.
@@ -95,7 +95,7 @@ fn many(arguments: &Arguments) -> bool {
             if let Ok(mut sum) = sum.lock() {
                 sum.seeds += 1;
                 sum.broken += u64::from(!outcome.broken.is_empty());
-                sum.tally.add(&outcome.tally);
+                sum.happenings.add(&outcome.happenings);
             }
         }
     };
@@ -105,9 +105,9 @@ fn many(arguments: &Arguments) -> bool {
             scope.spawn(work);
         }
     });
-    let Ok(Sum { seeds, broken, tally }) = sum.into_inner() else { return true };
+    let Ok(Sum { seeds, broken, happenings }) = sum.into_inner() else { return true };
     let seconds = started.elapsed().as_secs_f64();
-    print!("{tally}");
+    print!("{happenings}");
     println!("{seeds} seeds in {seconds:.0} s ({:.2} a second), {broken} broken", seeds as f64 / seconds);
     failed.load(Ordering::Relaxed)
 }

@@ -13,9 +13,9 @@ use shared::merge::{Limits, Transport, TransportError};
 use tower::ServiceExt;
 
 use crate::cursors;
+use crate::happenings::Happening;
 use crate::process::{Deed, NoAnswer, Process};
 use crate::sim::Sim;
-use crate::tally::Happening;
 use crate::watch::List;
 
 /// See the module.
@@ -91,9 +91,8 @@ impl Merge {
         let effect = async move {
             let (method, uri) = (request.method().clone(), request.uri().clone());
             let token = request.headers().get("x-account-token").and_then(|token| token.to_str().ok());
-            if let Some(token) = token {
-                let (plan, calm) = (sim.scenario().plan_limit, sim.is_calm());
-                sim.watch().call(token, sim.elapsed(), plan, calm);
+            if let Some(token) = token.filter(|_| sim.is_calm()) {
+                sim.watch().call(&name, token, sim.elapsed(), sim.scenario().plan_limit);
             }
             let answer = answer(&sim, trouble, request).await;
             sim.note(&format!("{name} {method} {} {}", shown(&uri), answer.status().as_u16()));

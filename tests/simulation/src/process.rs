@@ -13,8 +13,8 @@ use jiff::SignedDuration;
 use tokio::sync::{Notify, oneshot};
 
 use crate::chance::Faults;
+use crate::happenings::Happening;
 use crate::sim::Sim;
-use crate::tally::Happening;
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -15,9 +15,9 @@ use tokio::time::Instant;
 use crate::chance::{Chance, Faults};
 use crate::cloud::Cloud;
 use crate::cursors::Cursors;
+use crate::happenings::{Happening, Happenings};
 use crate::process;
 use crate::scenario::Scenario;
-use crate::tally::{Happening, Tally};
 use crate::trace::Trace;
 use crate::watch::Watch;
 
@@ -48,7 +48,7 @@ struct Inner {
     chance: Mutex<Chance>,
     trace: Mutex<Trace>,
     watch: Mutex<Watch>,
-    tally: Mutex<Tally>,
+    happenings: Mutex<Happenings>,
     cursors: Mutex<Cursors>,
     cloud: Cloud,
     merge: Arc<Service>,
@@ -98,7 +98,7 @@ impl Sim {
             calm: AtomicBool::new(false),
             trace: Mutex::new(Trace::new(shown)),
             watch: Mutex::default(),
-            tally: Mutex::default(),
+            happenings: Mutex::default(),
             cursors: Mutex::default(),
             cloud: Cloud::new(scenario.visibility),
             merge: Service::new(world, Clock::manual(start), None),
@@ -154,12 +154,12 @@ impl Sim {
 
     /// Counts that something happened.
     pub fn happened(&self, what: Happening) {
-        locked(&self.0.tally).count(what);
+        locked(&self.0.happenings).count(what);
     }
 
     /// What has happened so far.
-    pub fn tally(&self) -> Tally {
-        locked(&self.0.tally).clone()
+    pub fn happenings(&self) -> Happenings {
+        locked(&self.0.happenings).clone()
     }
 
     /// What may go wrong now.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::tally::Happening;
+use crate::happenings::Happening;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub struct Watch {
     records: HashMap<(String, String), String>,
     checkpoints: HashMap<(String, String), Seen>,
     /// Calls of the last minute by account token, and requests for pages by process and account token.
-    calls: HashMap<String, VecDeque<Duration>>,
+    calls: HashMap<String, VecDeque<(Duration, String)>>,
     pages: Pages,
     /// When the list's model had last finished syncing, as its first page was asked for.
     lists: HashMap<String, Option<i64>>,
@@ -108,12 +108,15 @@ impl Watch {
         }
     }
 
-    /// I9: a call about an account, under a plan of so many a minute. While workers overlap each has an allowance of
-    /// its own; in a calm world none does.
-    pub fn call(&mut self, token: &str, at: Duration, plan: u32, calm: bool) {
-        let made = within_a_minute(self.calls.entry(token.to_owned()).or_default(), at);
-        if calm && made > plan as usize {
-            self.broken(format!("I9: {made} calls within a minute under a plan of {plan}"));
+    /// I9: a call about an account, under a plan of so many a minute, once nothing goes wrong. Each process has an
+    /// allowance of its own, whose burst is a twentieth of the plan: so many more there may be for each that joins in.
+    pub fn call(&mut self, process: &str, token: &str, at: Duration, plan: u32) {
+        let calls = self.calls.entry(token.to_owned()).or_default();
+        let made = within_a_minute(calls, (at, process.to_owned()));
+        let processes: BTreeSet<&str> = calls.iter().map(|(_, process)| process.as_str()).collect();
+        let bound = plan as usize + (processes.len() - 1) * (plan as usize / 20);
+        if made > bound {
+            self.broken(format!("I9: {made} calls within a minute under a plan of {plan}: at most {bound}"));
         }
     }
 
@@ -121,7 +124,8 @@ impl Watch {
     pub fn page_asked(&mut self, (process, invocation): (&str, u64), list: &List, at: Duration, plan: u32) {
         self.pages.runs.insert((format!("{process} {invocation}"), format!("{} {}", list.token, list.path)));
         let token = &list.token;
-        let made = within_a_minute(self.calls.entry(format!("{process} {token}")).or_default(), at);
+        let calls = self.calls.entry(format!("{process} {token}")).or_default();
+        let made = within_a_minute(calls, (at, process.to_owned()));
         if made > plan as usize {
             self.broken(format!("I9: {process} asks for {made} pages within a minute under a plan of {plan}"));
         }
@@ -265,10 +269,11 @@ impl Watch {
     }
 }
 
-/// Calls of the last minute, with this one.
-fn within_a_minute(calls: &mut VecDeque<Duration>, at: Duration) -> usize {
-    calls.push_back(at);
-    while calls.front().is_some_and(|first| at - *first >= Duration::from_secs(60)) {
+/// How many calls there were in the last minute, with this one.
+fn within_a_minute(calls: &mut VecDeque<(Duration, String)>, call: (Duration, String)) -> usize {
+    let at = call.0;
+    calls.push_back(call);
+    while calls.front().is_some_and(|(first, _)| at - *first >= Duration::from_secs(60)) {
         calls.pop_front();
     }
     calls.len()

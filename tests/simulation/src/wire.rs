@@ -17,10 +17,10 @@ use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 
 use crate::cloud::{Answer, RECORDS};
+use crate::happenings::Happening;
 use crate::planted::{self, Manner};
 use crate::process::{Deed, NoAnswer, Process};
 use crate::sim::Sim;
-use crate::tally::Happening;
 use crate::watch;
 
 /// See the module.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use simulation::{Bug, Happening, Outcome, Scenario, Tally, run, run_in};
+use simulation::{Bug, Happening, Happenings, Outcome, Scenario, run, run_in};
 
 /// Seeds in which everything must hold.
 const SEEDS: Range<u64> = 1..25;
@@ -43,10 +43,10 @@ fn everything_holds_after_every_seed() {
 /// A fault that never fires is a check that cannot fail.
 #[test]
 fn everything_has_happened_in_some_seed() {
-    let mut tally = Tally::default();
-    OUTCOMES.iter().for_each(|outcome| tally.add(&outcome.tally));
-    let unseen: Vec<&str> = tally.unseen().into_iter().map(Happening::words).collect();
-    assert!(unseen.is_empty(), "never: {unseen:#?}\n{tally}");
+    let mut happenings = Happenings::default();
+    OUTCOMES.iter().for_each(|outcome| happenings.add(&outcome.happenings));
+    let unseen: Vec<&str> = happenings.unseen().into_iter().map(Happening::words).collect();
+    assert!(unseen.is_empty(), "never: {unseen:#?}\n{happenings}");
 }
 
 /// Reservations, epochs and deletions rest on conditions, not on whose clock is right: with clocks up to ten minutes
@@ -63,7 +63,7 @@ fn everything_holds_where_nothing_goes_wrong() {
     let calm = run_in(1, false, Scenario::calm);
     assert!(calm.broken.is_empty(), "{calm:#?}");
     assert!(calm.lines > 500, "something happened: {calm:?}");
-    assert_eq!(calm.tally.of(Happening::Takeover), 0, "{}", calm.tally);
+    assert_eq!(calm.happenings.of(Happening::Takeover), 0, "{}", calm.happenings);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Tally: how often each thing happened that a run is there for. A fault that never fires is a check that cannot fail,
+//! Happenings: how often each thing happened that a run is there for. A fault that never fires is a check that cannot fail,
 //! so the fixed seeds together must have seen every one.
 
 use std::collections::BTreeMap;
@@ -88,15 +88,15 @@ happenings! {
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally(BTreeMap<Happening, u64>);
+pub struct Happenings(BTreeMap<Happening, u64>);
 
-impl Tally {
+impl Happenings {
     pub fn count(&mut self, what: Happening) {
         *self.0.entry(what).or_default() += 1;
     }
 
     /// Adds what happened in another run.
-    pub fn add(&mut self, other: &Tally) {
+    pub fn add(&mut self, other: &Happenings) {
         for (what, times) in &other.0 {
             *self.0.entry(*what).or_default() += times;
         }
@@ -112,7 +112,7 @@ impl Tally {
     }
 }
 
-impl std::fmt::Display for Tally {
+impl std::fmt::Display for Happenings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         Happening::ALL.iter().try_for_each(|what| writeln!(f, "{:>9}  {}", self.of(*what), what.words()))
     }
