@@ -80,7 +80,8 @@ proptest::proptest! {
             proptest::prop_assert_eq!(caller.organization.as_str(), expected);
             proptest::prop_assert!(!caller.organization.as_str().contains('#'));
             for wanted in [Scope::LinkedAccountsWrite, Scope::RecordsRead, Scope::OrganizationsAct] {
-                proptest::prop_assert!(!caller.has(wanted) || scope.contains(&format!("tether/{}", wanted.name())));
+                let name = format!("tether/{}", wanted.name());
+                proptest::prop_assert!(!caller.has(wanted) || scope.contains(&name));
             }
         }
     }
