@@ -66,7 +66,7 @@ const ROWS: [Row; 17] = [
     Row {
         route: "POST /v1/link-tokens",
         plain: &["category", "integration", "language", "magic_link", "end_user"],
-        body: Some(r#"{"category":"ats"}"#),
+        body: Some(r#"{"category":"ats","end_user":{"email":"admin@example.com","organization_name":"Example"}}"#),
         own: 201,
         ..PLAIN
     },

@@ -21,8 +21,9 @@ const CATEGORIES: [&str; 7] = ["hris", "ats", "crm", "accounting", "ticketing", 
 
 /// Fails the test if the answer to `call` holds what it must not. `link_token` answers are allowed their link token.
 pub fn check(call: &str, organization: &str, body: &str, secrets: &Secrets) {
+    let path = call.split('?').next().unwrap_or(call);
     let allowed: &[&str] =
-        if call.ends_with("/link-tokens") || call.ends_with("/relink") { &["link token"] } else { &[] };
+        if path.ends_with("/link-tokens") || path.ends_with("/relink") { &["link token"] } else { &[] };
     if let Some(what) = secrets.found_in(body, allowed) {
         panic!("{call}: the answer holds a secret ({what})");
     }
