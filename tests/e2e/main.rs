@@ -28,6 +28,7 @@ mod outbound;
 mod relink;
 mod rotation;
 mod tenancy;
+mod units;
 mod webhook_keys;
 mod webhooks;
 mod worker;

@@ -12,6 +12,7 @@ mod fault;
 mod files;
 mod gateway;
 mod guard;
+mod meter;
 pub mod policy;
 pub mod sqs;
 mod trace;
@@ -31,6 +32,7 @@ use tokio::task::JoinHandle;
 pub use caller::Call;
 pub use dynamodb::DynamoDb;
 pub use fault::Fault;
+pub use meter::Units;
 
 use gateway::Services;
 use policy::{Permission, Policies};
@@ -123,6 +125,11 @@ impl Aws {
     /// Requests so far by (access key, service, action), for example `("test", "dynamodb", "PutItem")`.
     pub fn request_counts(&self) -> BTreeMap<(String, String, String), u64> {
         self.services.observer.counts()
+    }
+
+    /// DynamoDB's capacity units so far by (access key, table); the table is empty for refused writes.
+    pub fn units(&self) -> BTreeMap<(String, String), Units> {
+        self.services.meter.units()
     }
 
     /// From now on, refuses what a caller's policy does not allow. Before, and to callers without one, all is allowed.
