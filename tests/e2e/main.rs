@@ -13,6 +13,7 @@ mod delete;
 mod freshness;
 mod full_size;
 mod one_per_category;
+mod operator;
 mod relink;
 mod tenancy;
 mod webhooks;

@@ -4,9 +4,11 @@
 //! `origin`; tick n is due n · `every_seconds` / X after it and bears the time origin + n · `every_seconds`.
 //! So functions that are told origin and speed know the event time at any moment.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -25,6 +27,10 @@ pub struct ScheduleOptions {
     pub origin: Timestamp,
     pub speed: f64,
 }
+
+/// Invocations at once. A slow one overlaps with the next, as in AWS; more than two mean that this machine does not keep
+/// up with its speed, and would only fall further behind. Ticks beyond are missed; the poller makes up for them.
+const AT_ONCE: usize = 2;
 
 /// A running schedule; dropping it ends it.
 #[derive(Debug)]
@@ -58,14 +64,19 @@ async fn run(options: ScheduleOptions, host: Host) {
     let mut ticks = interval_at(first, period);
     // A machine that slept has missed ticks; EventBridge does not make up for them either.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let running = Arc::new(Semaphore::new(AT_ONCE));
     loop {
         let due = ticks.tick().await;
         let number = missed + (due.duration_since(first).as_secs_f64() / period.as_secs_f64()).round();
         let elapsed = SignedDuration::from_secs(number as i64 * options.every_seconds as i64);
         let at = options.origin.saturating_add(elapsed).unwrap_or(options.origin);
-        // Scheduler does not wait for an invocation: a slow one overlaps with the next.
+        // Scheduler does not wait for an invocation.
+        let Ok(permit) = Arc::clone(&running).try_acquire_owned() else { continue };
         let (options, host) = (options.clone(), host.clone());
-        tokio::spawn(async move { tick(&options, &host, at).await });
+        tokio::spawn(async move {
+            let _running = permit;
+            tick(&options, &host, at).await
+        });
     }
 }
 

@@ -13,6 +13,7 @@ pub mod ids;
 pub mod message;
 pub mod origin;
 pub mod record;
+mod rewind;
 pub mod schedule;
 pub mod secret;
 pub mod sync_status;

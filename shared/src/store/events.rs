@@ -71,6 +71,10 @@ pub enum EventKind {
     DeleteBlocked,
     /// The account is gone at Merge's side.
     Disconnected,
+    /// An operator found that Merge has the account no more.
+    Orphaned,
+    /// An operator dealt with a message that had failed too often; `outcome`, `message`.
+    DeadLetter,
 }
 
 impl Event {
