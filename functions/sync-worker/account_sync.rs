@@ -271,7 +271,7 @@ async fn fetch(
                 let own = sync_status::own_status(rows, endpoint);
                 let parents = checkpoints.get(&endpoint.parent()?.slug())?;
                 let enabled = own.is_none_or(|own| own.status != SyncState::Disabled);
-                enabled.then(|| (endpoint, Readable::Parents(parents.clone(), own)))
+                enabled.then(|| (endpoint, Readable::Parents(Box::new(parents.clone()), own)))
             })
             .collect();
     }

@@ -39,7 +39,7 @@ pub enum Readable<'a> {
     /// Merge's word about the model.
     Status(&'a SyncStatus),
     /// How far the records have come below which a nested list is read, and Merge's word about the list's own model.
-    Parents(Checkpoint, Option<&'a SyncStatus>),
+    Parents(Box<Checkpoint>, Option<&'a SyncStatus>),
 }
 
 /// How the work on one endpoint ended.
