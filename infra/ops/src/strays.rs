@@ -97,6 +97,6 @@ pub async fn here(linking: &Linking, listed: &HashSet<MergeLinkedAccountId>) -> 
 /// The parked message that told of the link, if it has not expired.
 pub async fn parked_link(linking: &Linking, merge_id: &MergeLinkedAccountId) -> Result<Option<Message>, Failure> {
     let parked = linking.store.parked(merge_id, jiff::Timestamp::now()).await?;
-    let messages = parked.iter().filter_map(|parked| Message::parse(&parked.body).ok());
-    Ok(messages.filter(|message| matches!(message.work, Work::Linked { .. })).last())
+    let mut messages = parked.iter().filter_map(|parked| Message::parse(&parked.body).ok());
+    Ok(messages.rfind(|message| matches!(message.work, Work::Linked { .. })))
 }
