@@ -170,7 +170,7 @@ mod tests {
                 let reach = windows[torn - 1].before;
                 for row in &mut windows[torn..] {
                     row.after = row.after.map(|after| after.max(reach + jiff::SignedDuration::from_secs(gap)));
-                    row.before = row.before + jiff::SignedDuration::from_secs(gap);
+                    row.before += jiff::SignedDuration::from_secs(gap);
                 }
                 let to = reach + jiff::SignedDuration::from_secs(gap);
                 prop_assert_eq!(holes(&windows), [Hole { from: reach, to }]);
