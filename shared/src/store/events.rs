@@ -80,6 +80,10 @@ pub enum EventKind {
     TokenRotationStarted,
     /// The new account token is stored.
     TokenRotated,
+    /// An operator found that Merge has the account no more.
+    Orphaned,
+    /// An operator dealt with a message that had failed too often; `outcome`, `message`.
+    DeadLetter,
 }
 
 impl Event {

@@ -54,7 +54,16 @@ impl Tables {
 
     /// Sets one attribute of one item of the accounts table that exists.
     pub async fn set(&self, pk: &str, sk: &str, attribute: &str, value: AttributeValue) {
-        let update = self.client.update_item().table_name(&self.accounts);
+        self.edit(&self.accounts, pk, sk, attribute, value).await;
+    }
+
+    /// The same in the records table.
+    pub async fn set_record(&self, pk: &str, sk: &str, attribute: &str, value: AttributeValue) {
+        self.edit(&self.records, pk, sk, attribute, value).await;
+    }
+
+    async fn edit(&self, table: &str, pk: &str, sk: &str, attribute: &str, value: AttributeValue) {
+        let update = self.client.update_item().table_name(table);
         let update = update.key("pk", AttributeValue::S(pk.to_owned())).key("sk", AttributeValue::S(sk.to_owned()));
         let update = update.update_expression("SET #name = :value").condition_expression("attribute_exists(pk)");
         let update = update.expression_attribute_names("#name", attribute);
