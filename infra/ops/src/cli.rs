@@ -13,7 +13,8 @@ use crate::connection::Source;
 mod repair;
 
 pub use repair::{
-    Consent, DeadLetters, Discard, Letters, Orphan, Orphans, Redrive, Replay, Rotate, RotateKmsKey, RotateWebhookKey,
+    Brake, BrakeShow, Consent, DeadLetters, Discard, HeldDeletions, Letters, Orphan, Orphans, Redrive, Replay, Rotate,
+    RotateAccountToken, RotateKmsKey, RotateWebhookKey,
 };
 
 const ENVIRONMENT: &str = "\
@@ -101,6 +102,12 @@ pub enum Command {
         after_help = "Examples:\n  tether dead-letters list\n  tether dead-letters redrive --dry-run\n  tether dead-letters discard --file dead.ndjson --cause unreadable"
     )]
     DeadLetters(DeadLetters),
+    /// Deletions that are held because so many at once look like a lost permission
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  tether brake show\n  tether brake approve 3f1d3a52-6a0e-4f1c-9b1e-2a5a7a1c0d11 --model accounting.PaymentTerm\n  tether brake discard 3f1d3a52-6a0e-4f1c-9b1e-2a5a7a1c0d11 --model accounting.PaymentTerm"
+    )]
+    Brake(Brake),
     /// Accounts that only Merge or only we have
     #[command(
         subcommand,
@@ -113,7 +120,7 @@ pub enum Command {
     /// Replace keys and tokens, step by step
     #[command(
         subcommand,
-        after_help = "Run it again after an interruption: it goes on where it was.\n\nExamples:\n  tether rotate webhook-key --key-file new-key.txt\n  tether rotate webhook-key --finish\n  tether rotate kms-key --state reencrypted.txt"
+        after_help = "Run it again after an interruption: it goes on where it was.\n\nExamples:\n  tether rotate webhook-key --key-file new-key.txt\n  tether rotate webhook-key --finish\n  tether rotate account-token 3f1d3a52-6a0e-4f1c-9b1e-2a5a7a1c0d11\n  tether rotate account-token --all --organization org_acme --state rotated.txt\n  tether rotate kms-key --state reencrypted.txt"
     )]
     Rotate(Rotate),
     /// Write a model's records, or their changes, to a compressed file

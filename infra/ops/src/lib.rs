@@ -8,6 +8,7 @@
 
 mod account;
 mod accounts;
+mod brake;
 pub mod cli;
 mod connection;
 mod dead_letters;
@@ -65,6 +66,7 @@ async fn command(target: &Target, output: &Output, command: Command) -> Result<u
         Command::Inbox(asked) => done(accounts::inbox(&connect().await?, output, &asked).await),
         Command::Replay(asked) => done(replay::replay(&connect().await?, output, &asked).await),
         Command::DeadLetters(asked) => done(dead_letters::run(&connect().await?, output, &asked).await),
+        Command::Brake(asked) => done(brake::run(&connect().await?, output, &asked).await),
         Command::Orphans(asked) => done(orphans::run(&connect().await?, output, &asked).await),
         Command::Rotate(asked) => done(rotate::run(&connect().await?, output, &asked).await),
         Command::Stats(asked) => done(stats::show(&connect().await?, output, &asked).await),

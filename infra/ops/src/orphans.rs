@@ -1,12 +1,9 @@
 //! Orphans: strays listed, and what can be done about each: adopted or deleted. An account of Merge's is opened by its
-//! token alone, so one that has told us none can only be reached by its customer, or in Merge's dashboard.
+//! token alone, so one whose token we have not can only be reached by its customer, or in Merge's dashboard.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use shared::domain::ids::MergeLinkedAccountId;
+use shared::domain::ids::{AccountId, MergeLinkedAccountId};
 use shared::domain::message::{DeduplicationId, Message, Work};
 use shared::linking::Linking;
-use shared::secrets::TokenContext;
 use shared::store::events::EventKind;
 use uuid::Uuid;
 
@@ -27,14 +24,8 @@ pub async fn run(connection: &Connection, output: &Output, asked: &cli::Orphans)
     }
 }
 
-async fn all(linking: &Linking) -> Result<Vec<Stray>, Failure> {
-    let (mut found, listed) = strays::at_merge(linking).await?;
-    found.extend(strays::here(linking, &listed).await?);
-    Ok(found)
-}
-
 async fn list(linking: &Linking, output: &Output) -> Result<(), Failure> {
-    let found = all(linking).await?;
+    let found = strays::all(linking).await?;
     if output.json {
         return found.iter().try_for_each(|stray| output.object(stray));
     }
@@ -47,10 +38,14 @@ async fn list(linking: &Linking, output: &Output) -> Result<(), Failure> {
 
 fn row(stray: &Stray) -> [Cell; 4] {
     let (side, what, remedy) = match stray {
-        Stray::AtMerge { integration, adoptable: true, .. } => ("Merge", integration.clone(), "adopt or delete"),
         Stray::AtMerge { integration, .. } => {
             ("Merge", integration.clone(), "the customer connects it again, or delete it in Merge's dashboard")
         }
+        Stray::Unowned { of, .. } => (
+            "both",
+            format!("account {} {}, without an owner row", of.organization, of.account),
+            "adopt writes the row",
+        ),
         Stray::OwnerRow { of, .. } => {
             ("here", format!("owner row of {} {}", of.organization, of.account), "delete removes the row")
         }
@@ -62,31 +57,40 @@ fn row(stray: &Stray) -> [Cell; 4] {
 }
 
 async fn find(linking: &Linking, merge_id: &MergeLinkedAccountId) -> Result<Stray, Failure> {
-    let found = all(linking).await?.into_iter().find(|stray| stray.merge_id() == merge_id);
+    let found = strays::all(linking).await?.into_iter().find(|stray| stray.merge_id() == merge_id);
     found.ok_or_else(|| Failure::Usage(format!("{merge_id} is no orphan: both sides have it, or none")))
 }
 
-/// Takes the link up again that was parked: the worker verifies it as it does every link.
+/// Writes the owner row of an account of ours again, once Merge has said that the account's token opens it.
 async fn adopt(
     connection: &Connection,
     linking: &Linking,
     output: &Output,
     asked: &cli::Orphan,
 ) -> Result<(), Failure> {
-    let stray = find(linking, &asked.merge_id).await?;
-    let message = match stray {
-        Stray::AtMerge { adoptable: true, .. } => strays::parked_link(linking, &asked.merge_id).await?,
-        _ => None,
+    let Stray::Unowned { merge_id, of } = find(linking, &asked.merge_id).await? else {
+        return Err(Failure::Usage(
+            "it cannot be adopted: we have not its token. The customer connects it again".to_owned(),
+        ));
     };
-    let no_token = "nothing of it can be adopted: we have not its token. The customer connects it again";
-    let message = message.ok_or_else(|| Failure::Usage(no_token.to_owned()))?;
     if asked.consent.dry_run {
-        return output.line(format!("would adopt {}", asked.merge_id));
+        return output.line(format!("would adopt {merge_id} as account {}", of.account));
     }
-    output.confirm(&format!("Adopt {}?", asked.merge_id), asked.consent.yes)?;
-    let fresh = DeduplicationId::webhook(Uuid::new_v4().as_bytes());
-    connection.queue.send_as(&message, &fresh).await?;
-    output.line(format!("queued: the worker verifies whose {} is and connects it", asked.merge_id))
+    output
+        .confirm(&format!("Adopt {merge_id} as account {} of {}?", of.account, of.organization), asked.consent.yes)?;
+    let account = crate::account::load(&linking.store, of.account).await?;
+    let token = linking.token_of(&account).await?;
+    let details = linking.merge.account_details(account.category, &token).await?;
+    if details.merge_id.as_ref() != Some(&merge_id) || !linking.store.restore_owner(&merge_id, &of).await? {
+        return Err(Failure::Usage(format!("{merge_id} is another account's by now: nothing was changed")));
+    }
+    note(connection, of.account, "adopted").await?;
+    output.line(format!("adopted {merge_id}: its webhooks reach account {} again", of.account))
+}
+
+async fn note(connection: &Connection, account: AccountId, outcome: &str) -> Result<(), Failure> {
+    let event = operator::event(EventKind::Orphaned).with("outcome", outcome);
+    Ok(connection.store.add_event(account, &event, Uuid::new_v4(), connection.history).await?)
 }
 
 async fn delete(
@@ -95,39 +99,25 @@ async fn delete(
     output: &Output,
     asked: &cli::Orphan,
 ) -> Result<(), Failure> {
-    let stray = find(linking, &asked.merge_id).await?;
+    let refused = |sentence: &str| Err(Failure::Usage(sentence.to_owned()));
+    let (merge_id, of, account_stands) = match find(linking, &asked.merge_id).await? {
+        Stray::AtMerge { .. } => return refused("we have not its token: delete it in Merge's dashboard"),
+        Stray::Unowned { .. } => return refused("it is an account of ours: adopt it, or have its owner disconnect it"),
+        Stray::OwnerRow { merge_id, of } => (merge_id, of, false),
+        Stray::Here { merge_id, of } => (merge_id, of, true),
+    };
     if asked.consent.dry_run {
-        return output.line(format!("would delete {}", asked.merge_id));
+        return output.line(format!("would delete {merge_id}"));
     }
-    output.confirm(&format!("Delete {}? This cannot be undone.", asked.merge_id), asked.consent.yes)?;
-    match stray {
-        Stray::AtMerge { merge_id, category, .. } => {
-            let link = strays::parked_link(linking, &merge_id).await?;
-            let token = link.and_then(|link| match link.work {
-                Work::Linked { token, .. } => token.and_then(|token| STANDARD.decode(token).ok()),
-                _ => None,
-            });
-            let (Some(token), Some(category)) = (token, category) else {
-                let sentence = "we have not its token: delete it in Merge's dashboard";
-                return Err(Failure::Usage(sentence.to_owned()));
-            };
-            let token = linking.tokens.decrypt(&token, TokenContext::Webhook { merge_id: &merge_id }).await?;
-            linking.merge.delete_account(category, &token).await?;
-            linking.store.erase_parked(&merge_id).await?;
-            output.line(format!("deleted {merge_id} at Merge"))
-        }
-        Stray::OwnerRow { merge_id, of } => {
-            linking.store.erase_owner(&merge_id, &of).await?;
-            output.line(format!("removed the owner row of {merge_id}"))
-        }
-        Stray::Here { merge_id, of } => {
-            // The worker asks Merge once more, marks the account, and keeps its records for a while.
-            let message = Message::new(merge_id.clone(), Work::Deleted {});
-            let fresh = DeduplicationId::webhook(Uuid::new_v4().as_bytes());
-            connection.queue.send_as(&message, &fresh).await?;
-            let event = operator::event(EventKind::Orphaned);
-            connection.store.add_event(of.account, &event, Uuid::new_v4(), connection.history).await?;
-            output.line(format!("queued: the worker marks {} as disconnected", of.account))
-        }
+    output.confirm(&format!("Delete {merge_id}? This cannot be undone."), asked.consent.yes)?;
+    if !account_stands {
+        // No account, no timeline: nothing but this row is left of it.
+        linking.store.erase_owner(&merge_id, &of).await?;
+        return output.line(format!("removed the owner row of {merge_id}"));
     }
+    // The worker asks Merge once more, marks the account, and keeps its records for a while.
+    let fresh = DeduplicationId::webhook(Uuid::new_v4().as_bytes());
+    connection.queue.send_as(&Message::new(merge_id, Work::Deleted {}), &fresh).await?;
+    note(connection, of.account, "disconnected").await?;
+    output.line(format!("queued: the worker marks {} as disconnected", of.account))
 }

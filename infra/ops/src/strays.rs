@@ -1,5 +1,5 @@
-//! Strays: what only one side has. An account of Merge's that is none of ours, an owner row that leads to no account, an
-//! account of ours that Merge does not have.
+//! Strays: what only one side has. An account of Merge's that is none of ours, or that no owner row says is ours; an
+//! owner row that leads to no account; an account of ours that Merge does not have.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use shared::domain::account::LinkedAccount;
 use shared::domain::category::Category;
 use shared::domain::ids::MergeLinkedAccountId;
-use shared::domain::message::{AccountRef, Message, Work};
+use shared::domain::message::AccountRef;
 use shared::linking::Linking;
 use shared::merge::{ListedAccount, TestAccounts};
 
@@ -20,13 +20,9 @@ use crate::walk::Walk;
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Stray {
     /// Merge has it, and no owner row of ours names it.
-    AtMerge {
-        merge_id: MergeLinkedAccountId,
-        integration: String,
-        category: Option<Category>,
-        /// The webhook that told of the link is parked, so that it can be taken up again.
-        adoptable: bool,
-    },
+    AtMerge { merge_id: MergeLinkedAccountId, integration: String, category: Option<Category> },
+    /// Merge has it, and so have we, but no owner row names it: its webhooks are nobody's.
+    Unowned { merge_id: MergeLinkedAccountId, of: AccountRef },
     /// An owner row names an account that does not exist.
     OwnerRow { merge_id: MergeLinkedAccountId, of: AccountRef },
     /// An account that Merge does not have.
@@ -36,7 +32,10 @@ pub enum Stray {
 impl Stray {
     pub fn merge_id(&self) -> &MergeLinkedAccountId {
         match self {
-            Self::AtMerge { merge_id, .. } | Self::OwnerRow { merge_id, .. } | Self::Here { merge_id, .. } => merge_id,
+            Self::AtMerge { merge_id, .. }
+            | Self::Unowned { merge_id, .. }
+            | Self::OwnerRow { merge_id, .. }
+            | Self::Here { merge_id, .. } => merge_id,
         }
     }
 }
@@ -65,9 +64,8 @@ async fn stray(linking: &Linking, account: &ListedAccount) -> Result<Option<Stra
     let merge_id = account.merge_id.clone();
     match linking.store.owner(&merge_id).await? {
         None => {
-            let adoptable = parked_link(linking, &merge_id).await?.is_some();
             let integration = account.integration.name.clone();
-            Ok(Some(Stray::AtMerge { merge_id, integration, category: account.category, adoptable }))
+            Ok(Some(Stray::AtMerge { merge_id, integration, category: account.category }))
         }
         Some(of) => {
             let missing = linking.store.account(&of.organization, of.account).await?.is_none();
@@ -76,27 +74,39 @@ async fn stray(linking: &Linking, account: &ListedAccount) -> Result<Option<Stra
     }
 }
 
-/// Accounts of ours that `listed` lacks and that Merge, asked for each, does not have.
-pub async fn here(linking: &Linking, listed: &HashSet<MergeLinkedAccountId>) -> Result<Vec<Stray>, Failure> {
-    let mut strays = Vec::new();
-    let all = Selection::default();
-    let mut walk = Walk::new(&linking.store, &all);
-    let suspect = |account: &LinkedAccount| account.status.connected() && !listed.contains(&account.merge_id);
+/// Everything that only one side has.
+pub async fn all(linking: &Linking) -> Result<Vec<Stray>, Failure> {
+    let (mut strays, listed) = at_merge(linking).await?;
+    let everybody = Selection::default();
+    let mut walk = Walk::new(&linking.store, &everybody);
     while let Some(page) = walk.next().await? {
-        for account in page.into_iter().filter(suspect) {
-            // It may have been linked since the list was read.
-            if linking.merge.linked_account(&account.merge_id).await?.is_none() {
-                let of = AccountRef { organization: account.organization, account: account.id };
-                strays.push(Stray::Here { merge_id: account.merge_id, of });
+        for account in page.into_iter().filter(|account| account.status.connected()) {
+            if let Some(stray) = here(linking, &mut strays, &listed, account).await? {
+                strays.push(stray);
             }
         }
     }
     Ok(strays)
 }
 
-/// The parked message that told of the link, if it has not expired.
-pub async fn parked_link(linking: &Linking, merge_id: &MergeLinkedAccountId) -> Result<Option<Message>, Failure> {
-    let parked = linking.store.parked(merge_id, jiff::Timestamp::now()).await?;
-    let mut messages = parked.iter().filter_map(|parked| Message::parse(&parked.body).ok());
-    Ok(messages.rfind(|message| matches!(message.work, Work::Linked { .. })))
+/// Whether an account of ours is one that Merge does not have. One that Merge has and nobody seemed to own is ours.
+async fn here(
+    linking: &Linking,
+    strays: &mut [Stray],
+    listed: &HashSet<MergeLinkedAccountId>,
+    account: LinkedAccount,
+) -> Result<Option<Stray>, Failure> {
+    let merge_id = account.merge_id;
+    let of = AccountRef { organization: account.organization, account: account.id };
+    if listed.contains(&merge_id) {
+        let unowned =
+            strays.iter_mut().find(|stray| matches!(stray, Stray::AtMerge { merge_id: id, .. } if *id == merge_id));
+        if let Some(unowned) = unowned {
+            *unowned = Stray::Unowned { merge_id, of };
+        }
+        return Ok(None);
+    }
+    // It may have been linked since the list was read.
+    let gone = linking.merge.linked_account(&merge_id).await?.is_none();
+    Ok(gone.then_some(Stray::Here { merge_id, of }))
 }

@@ -8,15 +8,14 @@ use aws_sdk_dynamodb::types::KeysAndAttributes;
 use super::{
     Fault, Item, Store, StoreError,
     account_item::from_item,
-    brake::Held,
     item::{Reader, key_of, s},
     keys::{self, prefix},
-    rows::{Condition, decode},
+    linking::OwnerItem,
+    rows::{Condition, Put, encode},
     with_retries,
 };
 use crate::domain::{
     account::LinkedAccount,
-    endpoint::Endpoint,
     ids::{AccountId, MergeLinkedAccountId, OrganizationId},
     message::AccountRef,
     schedule::{Due, PollClass},
@@ -126,6 +125,14 @@ impl Store {
         Ok(found)
     }
 
+    /// Writes the owner row of an account whose own is missing. `false`: there is one, of whatever account.
+    pub async fn restore_owner(&self, merge_id: &MergeLinkedAccountId, of: &AccountRef) -> Result<bool, StoreError> {
+        let owner = OwnerItem { organization: of.organization.clone(), account: of.account };
+        let nobody = Condition::new("attribute_not_exists(pk)");
+        let put = self.put_row("restore_owner", encode(&keys::owner(merge_id), &owner)?, Some(nobody)).await?;
+        Ok(matches!(put, Put::Written(_)))
+    }
+
     /// Removes an owner row that leads to no account. Nothing happens to a row that names another.
     pub async fn erase_owner(&self, merge_id: &MergeLinkedAccountId, of: &AccountRef) -> Result<(), StoreError> {
         let condition = Condition::new("#organization = :organization AND #account = :account")
@@ -133,18 +140,6 @@ impl Store {
             .value(":account", s(of.account.to_string()));
         self.delete_row("erase_owner", &keys::owner(merge_id), Some(condition)).await?;
         Ok(())
-    }
-
-    /// What the brake holds of an account, by endpoint.
-    pub async fn held_of(&self, account: AccountId) -> Result<Vec<(&'static Endpoint, Held)>, StoreError> {
-        let items = self.query_prefix(&keys::account_partition(account), prefix::BRAKE).await?;
-        let read = items.into_iter().map(|item| {
-            let reader = Reader(&item);
-            let slug = reader.text("sk")?.trim_start_matches(prefix::BRAKE).to_owned();
-            let endpoint = Endpoint::by_slug(&slug).ok_or_else(|| reader.corrupt("sk names no endpoint"))?;
-            Ok((endpoint, decode(item)?))
-        });
-        read.collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use local_stack::ready::Ready;
 
 /// An item as it is stored.
@@ -68,6 +68,13 @@ impl Tables {
         let update = update.update_expression("SET #name = :value").condition_expression("attribute_exists(pk)");
         let update = update.expression_attribute_names("#name", attribute);
         update.expression_attribute_values(":value", value).send().await.expect("an item to edit");
+    }
+
+    /// Removes one item of the accounts table, and gives what it held.
+    pub async fn remove(&self, pk: &str, sk: &str) -> Item {
+        let delete = self.client.delete_item().table_name(&self.accounts).return_values(ReturnValue::AllOld);
+        let delete = delete.key("pk", AttributeValue::S(pk.to_owned())).key("sk", AttributeValue::S(sk.to_owned()));
+        delete.send().await.expect("the table answers").attributes.expect("an item to remove")
     }
 
     /// Puts a row into the records table, as a worker that comes too late does.

@@ -1,11 +1,13 @@
 //! The operator's tool on a running stack: what it says about states that were broken on purpose, and that its repairs
 //! repair them. Run as its binary runs it, in this process; `infra/ops/tests` runs the binary itself.
 
+mod brake;
 mod doctor;
 mod export;
 mod letters;
 mod lists;
 mod orphans;
+mod rotate;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -17,7 +19,7 @@ use ops::output::Output;
 use serde_json::Value;
 
 use crate::harness::tables::text;
-use crate::harness::{Connected, System};
+use crate::harness::{BOUND, Connected, System, until};
 
 /// What the tool said, and the code it ended with.
 #[derive(Debug)]
@@ -103,6 +105,18 @@ fn one(check: &str, model: &str) -> BTreeSet<(String, String)> {
 async fn undisturbed(system: &System, organization: &str, account: &Connected) {
     let far = AttributeValue::S("at#99999999".to_owned());
     system.tables().set(&format!("ORG#{organization}"), &format!("ACCOUNT#{}", account.id), "due", far).await;
+}
+
+/// Waits until the account's timeline has an event of this kind by the operator, and gives its facts.
+async fn operators_event(system: &System, account: &Connected, kind: &str) -> Value {
+    until(&format!("the timeline says {kind}"), BOUND, async || {
+        let shown = tether(system, &["account", &account.id, "--events", "1000", "--json"]).await.expect(0).value();
+        let events = shown["events"].as_array().cloned().unwrap_or_default();
+        let by_operator = |event: &Value| event["actor"].as_str().is_some_and(|actor| actor.starts_with("operator:"));
+        let found = events.iter().find(|event| event["type"] == kind && by_operator(event));
+        found.map(|event| event["detail"].clone()).ok_or_else(|| shown["events"].to_string())
+    })
+    .await
 }
 
 /// The sort keys of an account's rows of one kind.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{findings, one, tether, undisturbed};
+use super::{findings, one, operators_event, tether, undisturbed};
 use crate::harness::{BOUND, Outcome, Setup, alone, until};
 
 #[test]
@@ -15,15 +15,30 @@ fn orphans_are_named_both_ways() {
         undisturbed(system, organization, &account).await;
         assert_eq!(findings(system, &["--stale-after", "100000"]).await, (0, Default::default()));
 
+        // Its owner row is lost: it is ours all the same.
+        system.tables().remove(&format!("MERGE#{}", account.merge_id), "OWNER").await;
+        assert_eq!(findings(system, &["--stale-after", "100000"]).await, (2, one("owner", "")));
+        let listed = tether(system, &["orphans", "list", "--json"]).await.expect(0).value();
+        assert_eq!((&listed["kind"], &listed["of"]["account"]), (&json!("unowned"), &json!(account.id)));
+        let adopt = ["orphans", "adopt", &account.merge_id];
+        tether(system, &adopt).await.expect(3);
+        tether(system, &[&adopt[..], &["--dry-run"]].concat()).await.expect(0);
+        assert_eq!(findings(system, &["--stale-after", "100000"]).await.0, 2, "neither changes anything");
+        tether(system, &[&adopt[..], &["--yes"]].concat()).await.expect(0);
+        assert_eq!(findings(system, &["--stale-after", "100000"]).await, (0, Default::default()));
+        assert_eq!(operators_event(system, &account, "orphaned").await["outcome"], "adopted");
+        tether(system, &[&adopt[..], &["--yes"]].concat()).await.expect(3);
+
         // Linked at Merge, and nobody tells us.
         system.sandbox().post("/webhooks", json!({"mode": "drop"})).await;
         let (link_token, _) = api.link_token("ats").await;
         system.sandbox().link(&link_token, "greenhouse", Outcome::Success).await.expect("linked");
         assert_eq!(findings(system, &["--stale-after", "100000"]).await, (1, one("orphan", "")));
         let listed = tether(system, &["orphans", "list", "--json"]).await.expect(0).value();
-        assert_eq!((&listed["kind"], &listed["adoptable"]), (&json!("at-merge"), &json!(false)));
+        assert_eq!((&listed["kind"], &listed["integration"]), (&json!("at-merge"), &json!("Greenhouse")));
         let stray = listed["merge_id"].as_str().expect("an id").to_owned();
-        assert_eq!(tether(system, &["orphans", "adopt", &stray, "--yes"]).await.code, 3, "there is no token of it");
+        tether(system, &["orphans", "adopt", &stray, "--yes"]).await.expect(3);
+        tether(system, &["orphans", "delete", &stray, "--yes"]).await.expect(3);
 
         // Removed at Merge, and nobody tells us.
         system.sandbox().act(&stray, "remove", json!({})).await;

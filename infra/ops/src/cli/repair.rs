@@ -92,12 +92,42 @@ pub struct Discard {
 }
 
 #[derive(Debug, Subcommand)]
+pub enum Brake {
+    /// Show them: how many, of how many, and some of the records
+    Show(BrakeShow),
+    /// Delete them, if a full read still misses no more than these
+    Approve(HeldDeletions),
+    /// Keep the records, until a full read misses them again
+    Discard(HeldDeletions),
+}
+
+#[derive(Debug, Args)]
+pub struct BrakeShow {
+    /// Of this account only
+    #[arg(value_parser = account)]
+    pub account: Option<AccountId>,
+    #[command(flatten)]
+    pub selection: Selection,
+}
+
+#[derive(Debug, Args)]
+pub struct HeldDeletions {
+    #[arg(value_parser = account)]
+    pub account: AccountId,
+    /// Such as hris.Employee
+    #[arg(long)]
+    pub model: String,
+    #[command(flatten)]
+    pub consent: Consent,
+}
+
+#[derive(Debug, Subcommand)]
 pub enum Orphans {
     /// Show them, and what can be done about each
     List,
-    /// Take up a link whose webhook is parked
+    /// Write the owner row of an account of ours that lost it, so that webhooks reach it again
     Adopt(Orphan),
-    /// Delete at Merge, mark as disconnected, or remove an owner row: whichever it needs
+    /// Mark an account as disconnected that Merge does not have, or remove an owner row that leads nowhere
     Delete(Orphan),
 }
 
@@ -118,6 +148,8 @@ fn merge_id(text: &str) -> Result<MergeLinkedAccountId, String> {
 pub enum Rotate {
     /// Take a new webhook key beside the old; once Merge signs with it, --finish lets go of the old
     WebhookKey(RotateWebhookKey),
+    /// Have Merge make new account tokens; the old ones are worth nothing from then on
+    AccountToken(RotateAccountToken),
     /// Encrypt every account token again with the current key of the stack
     KmsKey(RotateKmsKey),
 }
@@ -130,6 +162,23 @@ pub struct RotateWebhookKey {
     /// Keep the newest key only
     #[arg(long)]
     pub finish: bool,
+    #[command(flatten)]
+    pub consent: Consent,
+}
+
+#[derive(Debug, Args)]
+pub struct RotateAccountToken {
+    /// The account; `--all` in its place for many
+    #[arg(value_parser = account, required_unless_present = "all", conflicts_with = "all")]
+    pub account: Option<AccountId>,
+    /// Every connected account, or those of --organization and --category
+    #[arg(long, requires = "state")]
+    pub all: bool,
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Where to note which accounts are done, so that an interrupted run goes on
+    #[arg(long, value_name = "FILE", required_unless_present = "account")]
+    pub state: Option<PathBuf>,
     #[command(flatten)]
     pub consent: Consent,
 }

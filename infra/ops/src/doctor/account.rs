@@ -33,7 +33,8 @@ pub struct AccountFacts {
     pub merge: Option<MergeSays>,
     pub owner: Option<AccountRef>,
     pub models: Vec<ModelFacts>,
-    pub held: Vec<(&'static Endpoint, Held)>,
+    /// By the slug of the endpoint.
+    pub held: Vec<(String, Held)>,
 }
 
 /// Why a token does not open.
@@ -98,7 +99,7 @@ pub async fn gather(linking: &Linking, ask_merge: AskMerge, account: LinkedAccou
         }
     }
     let owner = store.owner(&account.merge_id).await?;
-    let held = store.held_of(account.id).await?;
+    let held = store.all_held(account.id).await?;
     Ok(AccountFacts { account, token, merge, owner, models, held })
 }
 
@@ -137,10 +138,12 @@ pub fn judge(facts: &AccountFacts, by: &Yardstick) -> Vec<Finding> {
     findings.extend(owner(facts));
     findings.extend(merge(facts));
     findings.extend(health(account, by.now));
-    for (endpoint, held) in &facts.held {
+    // What is approved is on its way.
+    for (slug, held) in facts.held.iter().filter(|(_, held)| !held.approved) {
         let what = format!("{} of {} records would be deleted; the brake holds them", held.missing, held.live);
-        let advice = "`tether brake show` tells more; approve or discard them";
-        findings.push(Finding::broken(Check::Brake, what, advice).since(Some(held.at)).model(endpoint.key()));
+        let advice = "`tether brake show ACCOUNT` tells more; then approve or discard them";
+        let model = Endpoint::by_slug(slug).map_or_else(|| slug.clone(), Endpoint::key);
+        findings.push(Finding::broken(Check::Brake, what, advice).since(Some(held.at)).model(model));
     }
     for model in &facts.models {
         let key = model.endpoint.key();
@@ -171,11 +174,13 @@ fn token(facts: &AccountFacts) -> Option<Finding> {
 fn owner(facts: &AccountFacts) -> Option<Finding> {
     let account = &facts.account;
     let own = AccountRef { organization: account.organization.clone(), account: account.id };
-    let advice = "webhooks of this account are not recognised; the poller still syncs it. Ask for a relink, which \
-                  writes the row again";
+    let advice = "webhooks of this account are not recognised; the poller still syncs it";
     match &facts.owner {
         Some(owner) if *owner == own => None,
-        None => Some(Finding::broken(Check::Owner, "the account has no owner row", advice)),
+        None => {
+            let advice = format!("{advice}. `tether orphans adopt {}` writes the row again", account.merge_id);
+            Some(Finding::broken(Check::Owner, "the account has no owner row", advice))
+        }
         Some(other) => {
             let what = format!("the owner row names the account {} of {}", other.account, other.organization);
             Some(Finding::broken(Check::Owner, what, advice))

@@ -7,6 +7,7 @@ mod sample;
 mod stack;
 mod tiling;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -62,13 +63,17 @@ pub async fn examine(connection: &Connection, output: &Output, asked: &cli::Doct
         let linking = Linking { store, merge, tokens: connection.tokens.clone(), history: connection.history };
         let chosen = chosen(connection, asked).await?;
         (accounts, truncated) = (chosen.0.len(), chosen.1);
+        let ours: HashSet<_> = chosen.0.iter().map(|account| account.merge_id.clone()).collect();
         let judged = stream::iter(chosen.0).map(|account| one(&linking, ask, account, &by, asked));
         findings.extend(judged.buffered(AT_ONCE).try_collect::<Vec<_>>().await?.into_iter().flatten());
 
         // 3. What only Merge's list and the owner rows know.
         let everything = asked.account.is_none() && asked.selection.organization.is_none();
         if everything && ask == AskMerge::Yes && !truncated {
-            findings.extend(strays::at_merge(&linking).await?.0.iter().map(stray));
+            // An account of ours without an owner row has its own finding.
+            let strays = strays::at_merge(&linking).await?.0.into_iter();
+            let nobodys = |stray: &Stray| !matches!(stray, Stray::AtMerge { merge_id, .. } if ours.contains(merge_id));
+            findings.extend(strays.filter(nobodys).map(|found| stray(&found)));
         }
     }
 
@@ -121,7 +126,7 @@ fn stray(stray: &Stray) -> Finding {
             let what = format!("Merge has the account {merge_id} ({integration}), which is none of ours");
             Finding::warning(Check::Orphan, what, advice)
         }
-        Stray::OwnerRow { merge_id, of } | Stray::Here { merge_id, of } => Finding {
+        Stray::OwnerRow { merge_id, of } | Stray::Here { merge_id, of } | Stray::Unowned { merge_id, of } => Finding {
             organization: Some(of.organization.clone()),
             account: Some(of.account),
             ..Finding::broken(Check::Orphan, format!("the owner row of {merge_id} leads to no account"), advice)

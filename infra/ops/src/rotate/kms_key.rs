@@ -1,11 +1,6 @@
 //! The key of account tokens: each token is opened and closed again, by the key material that is current now, and only
 //! stored once the new ciphertext opens. Accounts that are done are noted in a file, so that an interrupted run goes on.
 
-use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::path::Path;
-
 use indicatif::ProgressBar;
 use shared::domain::account::LinkedAccount;
 use shared::linking::Linking;
@@ -13,6 +8,7 @@ use shared::secrets::TokenContext;
 use shared::store::accounts::Saved;
 use shared::telemetry;
 
+use super::notes::Notes;
 use crate::cli::RotateKmsKey;
 use crate::connection::Connection;
 use crate::failure::Failure;
@@ -23,12 +19,10 @@ use crate::walk::Walk;
 const ATTEMPTS: u32 = 5;
 
 pub async fn rotate(connection: &Connection, output: &Output, asked: &RotateKmsKey) -> Result<(), Failure> {
-    let failed = |source| Failure::File { path: asked.state.clone(), source };
-    let done = done(&asked.state).map_err(failed)?;
+    let notes = Notes::open(&asked.state)?;
     if !asked.consent.dry_run {
         output.confirm("Encrypt all account tokens again?", asked.consent.yes)?;
     }
-    let mut state = OpenOptions::new().create(true).append(true).open(&asked.state).map_err(failed)?;
     let linking = connection.linking().await?;
     let bar = ProgressBar::new_spinner();
     let (mut fresh, mut skipped, mut refused) = (0_u64, 0_u64, 0_u64);
@@ -36,7 +30,7 @@ pub async fn rotate(connection: &Connection, output: &Output, asked: &RotateKmsK
     while let Some(page) = walk.next().await? {
         for account in page {
             bar.inc(1);
-            if done.contains(&account.id.to_string()) {
+            if notes.is_done(account.id) {
                 skipped += 1;
                 continue;
             }
@@ -48,7 +42,8 @@ pub async fn rotate(connection: &Connection, output: &Output, asked: &RotateKmsK
             match again(&linking, account).await {
                 Ok(()) => {
                     fresh += 1;
-                    note(&mut state, &id.to_string()).map_err(failed)?;
+                    // After the row: at worst an account is encrypted twice.
+                    notes.done(id)?;
                 }
                 Err(Failure::Secrets(error)) if !error.is_transient() => {
                     refused += 1;
@@ -87,17 +82,4 @@ async fn again(linking: &Linking, mut account: LinkedAccount) -> Result<(), Fail
         }
     }
     Err(Failure::Usage(format!("account {} keeps changing: run this again", account.id)))
-}
-
-fn done(state: &Path) -> io::Result<HashSet<String>> {
-    match fs::read_to_string(state) {
-        Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(HashSet::new()),
-        Err(error) => Err(error),
-    }
-}
-
-fn note(state: &mut File, id: &str) -> io::Result<()> {
-    // Written after the row: at worst an account is encrypted twice.
-    state.write_all(format!("{id}\n").as_bytes())
 }
