@@ -121,6 +121,7 @@ impl Stack {
         if let Some(aws) = &aws {
             aws.enforce(Policies::of(&deployment.functions, plan::access_key));
             aws.deployed(STACK, plan.outputs(&deployment, origin));
+            aws.count_from(logs.clone());
         }
         let issuer = Issuer::start(
             ports.issuer,
