@@ -14,6 +14,7 @@ use crate::config;
 use crate::domain::message::{DeduplicationId, Message};
 
 pub mod dead_letters;
+pub mod relay;
 
 /// The sending end of the queue. Cheap to clone.
 #[derive(Clone, Debug)]
