@@ -97,6 +97,7 @@ struct OpenIssue<'a> {
     account: String,
     integration: &'a str,
     issue: &'a str,
+    #[serde(rename = "type")]
     kind: String,
     description: &'a str,
     is_muted: bool,

@@ -84,7 +84,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  tether account 3f1d3a52-6a0e-4f1c-9b1e-2a5a7a1c0d11 --windows")]
     Account(Account),
     /// List what Merge reports as broken
-    #[command(after_help = "Example:\n  tether issues --kind bad_api_key")]
+    #[command(after_help = "Example:\n  tether issues --type bad_api_key --organization org_acme")]
     Issues(Issues),
     /// Who must act, and what to send them
     #[command(
@@ -117,6 +117,9 @@ pub enum Command {
     /// How fresh the copies are, how healthy the accounts, how many the records
     #[command(after_help = "Example:\n  tether stats --category hris")]
     Stats(Stats),
+    /// Deliver a staging stack's webhooks to a port of this machine
+    #[command(after_help = "Example:\n  tether --stack staging relay --port 3000 --path /webhooks")]
+    Relay(Relay),
     /// Replace keys and tokens, step by step
     #[command(
         subcommand,
@@ -197,8 +200,8 @@ pub struct Account {
 pub struct Issues {
     #[command(flatten)]
     pub selection: Selection,
-    /// Only of this kind, such as bad_api_key
-    #[arg(long)]
+    /// Only of this type, such as bad_api_key
+    #[arg(long = "type", value_name = "TYPE")]
     pub kind: Option<String>,
     /// Also those that are muted at Merge
     #[arg(long)]
@@ -221,6 +224,19 @@ pub struct Inbox {
 pub struct Stats {
     #[command(flatten)]
     pub selection: Selection,
+}
+
+#[derive(Debug, Args)]
+pub struct Relay {
+    /// The port that somebody listens on
+    #[arg(long, value_name = "PORT")]
+    pub port: u16,
+    /// The path to post to
+    #[arg(long, default_value = "/")]
+    pub path: String,
+    /// Stop once so many were answered
+    #[arg(long, value_name = "N")]
+    pub count: Option<u64>,
 }
 
 #[derive(Debug, Args)]

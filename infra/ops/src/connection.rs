@@ -17,10 +17,12 @@ use shared::linking::Linking;
 use shared::merge::MergeClient;
 use shared::queue::Queue;
 use shared::queue::dead_letters::DeadLetters;
+use shared::queue::relay::RelayQueue;
 use shared::secrets::{self, TokenCipher, WebhookKeyring};
 use shared::store::Store;
 
 use crate::failure::Failure;
+use crate::metrics::Metrics;
 
 /// Which stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +45,12 @@ pub struct Connection {
     pub merge: config::Merge,
     pub webhook_keys: config::WebhookKeys,
     pub webhook_url: Option<String>,
+    /// A staging stack's only.
+    pub relay_queue: Option<RelayQueue>,
     /// How long the timeline is kept.
     pub history: Duration,
+    pub metrics: Metrics,
+    pub tables: Tables,
     sdk: SdkConfig,
 }
 
@@ -53,7 +59,7 @@ const LOCAL_STACK: &str = "tether-local";
 const LOCAL_REGION: &str = "us-east-1";
 
 /// Outputs of the template, and the variables they are the values of.
-const OUTPUTS: [(&str, &str); 12] = [
+const OUTPUTS: [(&str, &str); 13] = [
     ("AccountsTableName", "ACCOUNTS_TABLE"),
     ("RecordsTableName", "RECORDS_TABLE"),
     ("SyncQueueUrl", "QUEUE_URL"),
@@ -63,6 +69,7 @@ const OUTPUTS: [(&str, &str); 12] = [
     ("MergeApiKeySecretArn", "MERGE_API_KEY_SECRET"),
     ("WebhookKeysSecretArn", "WEBHOOK_KEYS_SECRET"),
     ("WebhookUrl", "WEBHOOK_URL"),
+    ("RelayQueueUrl", "RELAY_QUEUE_URL"),
     ("HistoryRetentionDays", "HISTORY_RETENTION_DAYS"),
     // A local stack's only.
     ("ScheduleSpeed", "SCHEDULE_SPEED"),
@@ -75,6 +82,8 @@ struct Operations {
     dead_letter_queue: String,
     /// `WEBHOOK_URL`, optional: where Merge posts webhooks.
     webhook_url: Option<String>,
+    /// `METRICS_NAMESPACE`, default `Tether`: where the functions count; the stack's name.
+    metrics_namespace: String,
 }
 
 impl Section for Operations {
@@ -82,11 +91,13 @@ impl Section for Operations {
         Self {
             dead_letter_queue: reader.required("DEAD_LETTER_QUEUE_URL"),
             webhook_url: reader.optional("WEBHOOK_URL"),
+            metrics_namespace: reader.text_or("METRICS_NAMESPACE", "Tether"),
         }
     }
 }
 
-type Sections = (Aws, Tables, config::Queue, TokenKey, Merge, WebhookKeys, Clock, config::Retention, Operations);
+type Sections =
+    (Aws, Tables, config::Queue, TokenKey, Merge, WebhookKeys, Clock, config::Retention, config::Relay, Operations);
 
 impl Connection {
     /// Connects. Nothing but CloudFormation is asked yet.
@@ -123,7 +134,7 @@ impl Connection {
     }
 
     fn over(sdk: SdkConfig, sections: Sections) -> Self {
-        let (_, tables, queue, token_key, merge, webhook_keys, clock, retention, operations) = sections;
+        let (_, tables, queue, token_key, merge, webhook_keys, clock, retention, relay, operations) = sections;
         Self {
             store: Store::connect(&sdk, &tables),
             tokens: Arc::new(TokenCipher::new(&sdk, &token_key)),
@@ -133,7 +144,10 @@ impl Connection {
             merge,
             webhook_keys,
             webhook_url: operations.webhook_url,
+            relay_queue: relay.queue.map(|url| RelayQueue::new(&sdk, url)),
             history: retention.history,
+            metrics: Metrics::new(sdk.clone(), operations.metrics_namespace),
+            tables,
             sdk,
         }
     }
@@ -180,5 +194,6 @@ async fn outputs(sdk: &SdkConfig, stack: &str) -> Result<BTreeMap<String, String
         let (_, variable) = OUTPUTS.iter().find(|(key, _)| Some(*key) == output.output_key.as_deref())?;
         Some(((*variable).to_owned(), output.output_value?))
     });
-    Ok(known.collect())
+    let namespace = ("METRICS_NAMESPACE".to_owned(), stack.to_owned());
+    Ok(known.chain([namespace]).collect())
 }

@@ -16,7 +16,7 @@ use shared::linking::Linking;
 use shared::queue::dead_letters::DeadLetter;
 use shared::secrets::SecretsError;
 use shared::store::events::EventKind;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use uuid::Uuid;
 
 use crate::cli::{self, Letters};
@@ -25,8 +25,11 @@ use crate::failure::Failure;
 use crate::operator;
 use crate::output::{Cell, Output, time, word};
 
-/// How long letters are hidden while they are worked on.
-const HIDDEN: Duration = Duration::from_secs(120);
+/// How long letters are hidden while they are worked on: a batch at the lowest rate, and as much again.
+const HIDDEN: Duration = Duration::from_secs(60);
+/// How much longer letters that somebody else has hidden are waited for.
+const GRACE: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What is wrong with a message, as far as it can be seen from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -177,25 +180,52 @@ async fn list(connection: &Connection, output: &Output, asked: &Letters) -> Resu
 async fn each_chosen(
     connection: &Connection,
     by: &Letters,
+    work: impl AsyncFnMut(&Read) -> Result<(), Failure>,
+) -> Result<u64, Failure> {
+    // What is not chosen, or could not be done, by its id; hidden until the end, so that it does not come again.
+    let mut left = BTreeMap::new();
+    let outcome = work_through(connection, by, &mut left, work).await;
+    for letter in left.values() {
+        connection.dead_letters.put_back(letter).await?;
+    }
+    outcome
+}
+
+async fn work_through(
+    connection: &Connection,
+    by: &Letters,
+    left: &mut BTreeMap<String, DeadLetter>,
     mut work: impl AsyncFnMut(&Read) -> Result<(), Failure>,
 ) -> Result<u64, Failure> {
+    let linking = connection.linking().await?;
     let mut done = 0;
+    let mut patience = Instant::now() + HIDDEN + GRACE;
     loop {
-        let found = look(connection).await?;
-        let (chosen, left): (Vec<_>, Vec<_>) = found.into_iter().partition(|read| read.chosen(by));
-        for (index, read) in chosen.iter().enumerate() {
-            if let Err(failure) = work(read).await {
-                put_back(connection, &chosen[index..]).await?;
-                put_back(connection, &left).await?;
-                return Err(failure);
-            }
-            done += 1;
-        }
-        put_back(connection, &left).await?;
-        // What waited behind those comes with the next look.
-        if chosen.is_empty() {
+        // A batch at a time, so that none is shown to others while it waits for its turn.
+        let batch = connection.dead_letters.receive(HIDDEN).await?;
+        let news = batch.iter().any(|letter| !left.contains_key(&letter.id));
+        if !batch.is_empty() && !news {
             return Ok(done);
         }
+        if batch.is_empty() {
+            // A run that was interrupted leaves letters hidden for a while.
+            let hidden = connection.dead_letters.depth().await?.in_flight.saturating_sub(left.len() as u64);
+            if hidden == 0 || Instant::now() >= patience {
+                return Ok(done);
+            }
+            sleep(LOOK_EVERY).await;
+            continue;
+        }
+        left.extend(batch.iter().map(|letter| (letter.id.clone(), letter.clone())));
+        for letter in batch {
+            let read = diagnose(&linking, letter).await?;
+            if read.chosen(by) {
+                work(&read).await?;
+                left.remove(&read.letter.id);
+                done += 1;
+            }
+        }
+        patience = Instant::now() + HIDDEN + GRACE;
     }
 }
 

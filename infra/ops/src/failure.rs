@@ -9,8 +9,11 @@ use shared::domain::ids::InvalidId;
 use shared::linking::LinkError;
 use shared::merge::MergeError;
 use shared::queue::QueueError;
+use shared::relay::RelayError;
 use shared::secrets::SecretsError;
 use shared::store::StoreError;
+
+use crate::metrics::MetricsError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -38,6 +41,10 @@ pub enum Failure {
     Secrets(#[from] SecretsError),
     #[error("a link cannot be worked on")]
     Link(#[from] LinkError),
+    #[error("what the stack counts cannot be read")]
+    Metrics(#[from] MetricsError),
+    #[error("a webhook cannot be relayed")]
+    Relay(#[from] RelayError),
     #[error("this is not an id")]
     Id(#[from] InvalidId),
     #[error("there is no account {0}")]

@@ -15,9 +15,11 @@ mod dead_letters;
 mod doctor;
 mod export;
 mod failure;
+mod metrics;
 mod operator;
 mod orphans;
 pub mod output;
+mod relay;
 mod replay;
 mod rotate;
 pub mod severity;
@@ -69,6 +71,7 @@ async fn command(target: &Target, output: &Output, command: Command) -> Result<u
         Command::Brake(asked) => done(brake::run(&connect().await?, output, &asked).await),
         Command::Orphans(asked) => done(orphans::run(&connect().await?, output, &asked).await),
         Command::Rotate(asked) => done(rotate::run(&connect().await?, output, &asked).await),
+        Command::Relay(asked) => done(relay::relay(&connect().await?, output, &asked).await),
         Command::Stats(asked) => done(stats::show(&connect().await?, output, &asked).await),
         Command::Export(asked) => done(export::export(&connect().await?, output, &asked).await),
         Command::Completion { shell } => {

@@ -1,5 +1,7 @@
-//! Statistics: how fresh the copies are by polling class, how healthy the accounts, how many records there are. Counted
-//! from the accounts' rows; what CloudWatch counts (webhooks, Merge's errors, requests) is on the stack's dashboard.
+//! Statistics: how fresh the copies are by polling class, how healthy the accounts, how many records there are, counted
+//! from the accounts' rows; and the last day, as CloudWatch counted it.
+
+mod day;
 
 use std::collections::BTreeMap;
 
@@ -8,6 +10,7 @@ use serde::Serialize;
 use shared::domain::account::{IssueStatus, LinkedAccount};
 use shared::domain::health;
 
+use self::day::LastDay;
 use crate::cli;
 use crate::connection::Connection;
 use crate::failure::Failure;
@@ -22,6 +25,8 @@ struct Statistics {
     open_issues: u64,
     health: BTreeMap<String, u64>,
     freshness: BTreeMap<String, Freshness>,
+    /// Null where CloudWatch cannot be asked.
+    last_day: Option<LastDay>,
 }
 
 /// Ages in seconds of what is stored: the time up to which each account's data is complete, seen from now.
@@ -41,11 +46,15 @@ pub async fn show(connection: &Connection, output: &Output, asked: &cli::Stats) 
     while let Some(page) = walk.next().await? {
         page.iter().for_each(|account| tally.add(account, now));
     }
-    let statistics = tally.finished();
+    let mut statistics = tally.finished();
+    match LastDay::of(connection, now).await {
+        Ok(day) => statistics.last_day = Some(day),
+        Err(failure) => eprintln!("{}", shared::telemetry::chain(&failure)),
+    }
     if output.json {
         return output.object(&statistics);
     }
-    let Statistics { accounts, records, open_issues, health, freshness } = &statistics;
+    let Statistics { accounts, records, open_issues, health, freshness, last_day } = &statistics;
     output.line(format!("{accounts} accounts, {records} records, {open_issues} open issues"))?;
     let rows: Vec<[Cell; 2]> = health.iter().map(|(state, count)| [state.into(), count.to_string().into()]).collect();
     output.table(["HEALTH", "ACCOUNTS"], &rows)?;
@@ -55,7 +64,10 @@ pub async fn show(connection: &Connection, output: &Output, asked: &cli::Stats) 
         [class.into(), fresh.accounts.to_string().into(), age(fresh.median), age(fresh.p95), age(fresh.oldest)]
     };
     let rows: Vec<_> = freshness.iter().map(row).collect();
-    output.table(["POLLED EVERY", "ACCOUNTS", "MEDIAN AGE", "95 %", "OLDEST"], &rows)
+    output.table(["POLLED EVERY", "ACCOUNTS", "MEDIAN AGE", "95 %", "OLDEST"], &rows)?;
+    let Some(day) = last_day else { return Ok(()) };
+    output.line("")?;
+    day.print(output)
 }
 
 /// Ages are kept as whole minutes and how many accounts have each, so that a million accounts need no more room.

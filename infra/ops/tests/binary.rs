@@ -47,8 +47,21 @@ fn it_explains_itself() {
     let help = tether(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
     assert!(text(&help.stdout).contains("Exit codes:"), "{}", text(&help.stdout));
-    for command in
-        ["doctor", "accounts", "account", "issues", "inbox", "replay", "dead-letters", "orphans", "export", "rotate"]
+    for command in [
+        "doctor",
+        "accounts",
+        "account",
+        "issues",
+        "inbox",
+        "replay",
+        "dead-letters",
+        "brake",
+        "orphans",
+        "export",
+        "rotate",
+    ]
+    .into_iter()
+    .chain(["stats", "relay"])
     {
         assert!(text(&help.stdout).contains(command), "{command}");
         assert!(text(&tether(&[command, "--help"]).stdout).contains("Example"), "{command} shows an example");

@@ -7,12 +7,13 @@ use std::path::Path;
 use ops::cli::Cli;
 
 /// What the runbook writes where a value goes, and one that fits.
-const PLACEHOLDERS: [(&str, &str); 6] = [
+const PLACEHOLDERS: [(&str, &str); 7] = [
     ("ACCOUNT", "3f1d3a52-6a0e-4f1c-9b1e-2a5a7a1c0d11"),
     ("MERGE_ID", "0b1e5a0e-1111-4222-8333-444455556666"),
     ("MODEL", "hris.Employee"),
     ("TIME", "2026-11-20T00:00:00Z"),
     ("FILE", "file.txt"),
+    ("PORT", "3000"),
     ("NAME", "tether"),
 ];
 

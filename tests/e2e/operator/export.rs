@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 
 use flate2::read::MultiGzDecoder;
@@ -16,15 +16,28 @@ use crate::harness::{BOUND, Setup, Snapshot, alone, until};
 const MODEL: &str = "hris.Employee";
 
 /// A file that is removed in the end, with the one that says how far it has come.
-struct Target(PathBuf);
+pub struct Target(PathBuf);
 
 impl Target {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("export-{}.ndjson.gz", Uuid::new_v4())))
     }
 
-    fn path(&self) -> String {
+    pub fn path(&self) -> String {
         self.0.display().to_string()
+    }
+
+    /// How many records are in it, each once.
+    pub fn count(&self) -> u64 {
+        #[derive(serde::Deserialize)]
+        struct Line {
+            id: String,
+        }
+        let lines = BufReader::new(MultiGzDecoder::new(File::open(&self.0).expect("the file"))).lines();
+        let ids = lines.map(|line| serde_json::from_str::<Line>(&line.expect("gzip")).expect("a line").id);
+        let ids: Vec<_> = ids.collect();
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "a record stands there twice");
+        ids.len() as u64
     }
 
     /// Its lines by record id.

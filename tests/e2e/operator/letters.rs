@@ -12,7 +12,7 @@ use crate::harness::tables::text;
 use crate::harness::{BOUND, Setup, System, alone, until};
 
 /// Puts a body where the worker's fifth failure would.
-async fn bury(system: &System, group: &str, body: &str) {
+pub async fn bury(system: &System, group: &str, body: &str) {
     let ready = system.ready();
     let config = aws_sdk_sqs::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -25,11 +25,11 @@ async fn bury(system: &System, group: &str, body: &str) {
     send.send().await.expect("a dead letter");
 }
 
-fn synced(merge_id: &str) -> String {
+pub fn synced(merge_id: &str) -> String {
     json!({"v": 1, "merge_id": merge_id, "type": "synced", "models": ["hris.Employee"]}).to_string()
 }
 
-async fn groups(system: &System) -> Vec<(String, u64)> {
+pub async fn groups(system: &System) -> Vec<(String, u64)> {
     let said = tether(system, &["dead-letters", "list", "--json"]).await.expect(0);
     let group = |line: &Value| {
         (line["cause"].as_str().unwrap_or_default().to_owned(), line["messages"].as_u64().unwrap_or_default())

@@ -64,9 +64,11 @@ fn issues_and_whoever_must_act_are_listed() {
         })
         .await;
 
-        let issue = tether(system, &of("issues", &["--kind", "bad_api_key"])).await.expect(0).value();
-        assert_eq!((&issue["account"], &issue["kind"]), (&json!(account.id), &json!("bad_api_key")));
-        assert!(tether(system, &of("issues", &["--kind", "expired_mfa"])).await.expect(0).lines().is_empty());
+        let issue = tether(system, &of("issues", &["--type", "bad_api_key"])).await.expect(0).value();
+        assert_eq!((&issue["account"], &issue["type"]), (&json!(account.id), &json!("bad_api_key")));
+        assert!(tether(system, &of("issues", &["--type", "expired_mfa"])).await.expect(0).lines().is_empty());
+        let elsewhere = ["issues", "--organization", "org_nobody", "--json"];
+        assert!(tether(system, &elsewhere).await.expect(0).lines().is_empty());
 
         let task = tether(system, &of("inbox", &["--actor", "end_user"])).await.expect(0).value();
         assert_eq!((&task["reason"], &task["reconnect_link"]), (&json!("bad_api_key"), &json!(null)));

@@ -4,10 +4,15 @@
 mod brake;
 mod doctor;
 mod export;
+mod interrupted;
 mod letters;
 mod lists;
+mod memory;
 mod orphans;
+mod process;
+mod relay;
 mod rotate;
+mod webhooks;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};

@@ -15,6 +15,8 @@ pub enum Check {
     ApiKey,
     /// The webhook keys can be read.
     WebhookKeys,
+    /// Merge's webhooks arrive, and are signed with a key that we have.
+    Webhooks,
     /// Somebody works on the queue.
     Queue,
     /// No message is dead.

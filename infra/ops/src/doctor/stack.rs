@@ -1,17 +1,21 @@
 //! The stack as a whole: keys, queues, schedule, tables. Gathered first, then judged by pure functions.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use shared::config::Clock;
 use shared::merge::{MergeClient, MergeError, TestAccounts};
 use shared::queue::dead_letters::Depth;
-use shared::telemetry;
+use shared::telemetry::{self, Metric};
 
 use super::finding::{Check, Finding};
 use crate::connection::Connection;
 use crate::failure::Failure;
+use crate::metrics::{Metrics, MetricsError};
 
 /// The poller's alarm says the same after as long.
 const MISSED_MINUTES: i64 = 5;
+
+/// Metrics are looked at as far back.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// What the stack's parts said; an error is in words already.
 pub struct StackFacts {
@@ -20,6 +24,17 @@ pub struct StackFacts {
     pub queue: Result<(Depth, Depth), String>,
     pub dead_letters: Result<Depth, String>,
     pub last_tick: Result<Option<i64>, String>,
+    pub webhooks: Result<Arrivals, String>,
+}
+
+/// What was counted in the last day.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Arrivals {
+    /// Webhooks with a signature that held.
+    pub genuine: f64,
+    pub forged: f64,
+    /// Windows that were fetched: Merge had something to tell.
+    pub windows: f64,
 }
 
 /// Why Merge does not take a call that needs the API key alone.
@@ -47,7 +62,16 @@ pub async fn gather(connection: &Connection) -> (StackFacts, Option<MergeClient>
     let queue = two_looks(connection).await.map_err(|error| words(&error));
     let dead_letters = connection.dead_letters.depth().await.map_err(|error| words(&error));
     let last_tick = connection.store.last_tick().await.map_err(|error| words(&error));
-    (StackFacts { api_key, webhook_keys, queue, dead_letters, last_tick }, merge.ok())
+    let webhooks = arrivals(&connection.metrics).await.map_err(|error| words(&error));
+    (StackFacts { api_key, webhook_keys, queue, dead_letters, last_tick, webhooks }, merge.ok())
+}
+
+async fn arrivals(metrics: &Metrics) -> Result<Arrivals, MetricsError> {
+    let wanted = [Metric::WebhookQueued, Metric::WebhookIgnored, Metric::WebhookForged, Metric::WindowFinished];
+    let now = Timestamp::now();
+    let sums = metrics.sums(&wanted.map(|metric| metrics.own(metric)), now - DAY, now).await?;
+    let sum = |place: usize| sums.get(place).copied().unwrap_or_default();
+    Ok(Arrivals { genuine: sum(0) + sum(1), forged: sum(2), windows: sum(3) })
 }
 
 async fn two_looks(connection: &Connection) -> Result<(Depth, Depth), shared::queue::QueueError> {
@@ -99,7 +123,36 @@ pub fn judge(facts: &StackFacts, clock: Clock, now: Timestamp) -> Vec<Finding> {
         Ok(_) => {}
     }
     findings.extend(schedule(&facts.last_tick, clock, now));
+    findings.extend(webhooks(&facts.webhooks));
     findings
+}
+
+/// A webhook that arrives is heard of at once; what none tells is as old as the polling interval.
+fn webhooks(arrivals: &Result<Arrivals, String>) -> Option<Finding> {
+    let arrivals = match arrivals {
+        Ok(arrivals) => arrivals,
+        Err(why) => {
+            let what = format!("what the stack counts cannot be read: {why}");
+            return Some(Finding::warning(
+                Check::Webhooks,
+                what,
+                "check your own permissions: cloudwatch:GetMetricData",
+            ));
+        }
+    };
+    let Arrivals { genuine, forged, windows } = *arrivals;
+    if genuine > 0.0 || (forged == 0.0 && windows == 0.0) {
+        return None;
+    }
+    Some(if forged > 0.0 {
+        let what = format!("{forged} webhooks came in the last day, and none is signed with a key that we have");
+        Finding::broken(Check::Webhooks, what, "`tether rotate webhook-key` puts in the key of Merge's dashboard")
+    } else {
+        let what = format!("no webhook came in the last day, in which {windows} windows were fetched by polling alone");
+        let advice = "compare the URL in Merge's dashboard with the output WebhookUrl; nothing is lost meanwhile, but \
+                      late";
+        Finding::warning(Check::Webhooks, what, advice)
+    })
 }
 
 fn stalled(first: Depth, second: Depth) -> bool {
@@ -136,6 +189,7 @@ mod tests {
             queue: Ok((idle, idle)),
             dead_letters: Ok(idle),
             last_tick: Ok(Some(100)),
+            webhooks: Ok(Arrivals::default()),
         };
         change(&mut facts);
         let now = Timestamp::from_second(103 * 60).unwrap();
@@ -156,5 +210,15 @@ mod tests {
         assert_eq!(facts(|f| f.last_tick = Ok(None)), [Check::Schedule]);
         assert_eq!(facts(|f| f.last_tick = Ok(Some(97))), [Check::Schedule]);
         assert_eq!(facts(|f| f.last_tick = Err(String::new())), [Check::Tables]);
+        let counted = |genuine, forged, windows| {
+            facts(|f| f.webhooks = Ok(Arrivals { genuine, forged, windows }))
+                .iter()
+                .map(|check| check.word())
+                .collect::<String>()
+        };
+        assert_eq!(counted(0.0, 0.0, 1.0), "webhooks", "silent");
+        assert_eq!(counted(0.0, 1.0, 0.0), "webhooks", "of a key that we have not");
+        assert_eq!(counted(1.0, 9.0, 5.0), "", "somebody else posts too");
+        assert_eq!(facts(|f| f.webhooks = Err(String::new())), [Check::Webhooks]);
     }
 }
