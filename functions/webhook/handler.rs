@@ -11,7 +11,9 @@ use shared::domain::message::{DeduplicationId, Message, Work};
 use shared::http::{Answer, Problem, Status, empty, raw_body};
 use shared::merge::signature;
 use shared::merge::webhook::{self, Delivery, Hint};
+use shared::queue::relay::RelayQueue;
 use shared::queue::{Queue, QueueError};
+use shared::relay;
 use shared::secrets::{SecretsError, TokenCipher, TokenContext, WebhookKeyring};
 use shared::telemetry::{Metric, chain, count, count_by};
 
@@ -23,6 +25,8 @@ pub struct Webhook {
     pub cipher: TokenCipher,
     /// Where deliveries go.
     pub queue: Queue,
+    /// Of a staging stack: where copies of deliveries go, for whoever develops against it.
+    pub relay: Option<RelayQueue>,
 }
 
 /// What became of a delivery.
@@ -83,21 +87,35 @@ impl Webhook {
             return Ok(Outcome::Forged);
         }
 
+        // 3. to 5. Queue what there is to do.
+        self.take(body).await?;
+
+        // 6. A copy for a developer, on a staging stack. That it is lost is no failure of the delivery.
+        if let Some(queue) = &self.relay
+            && let Err(error) = relay::pass_on(queue, &self.cipher, signature.unwrap_or_default(), body).await
+        {
+            tracing::warn!(cause = chain(&error), "a copy for the relay is lost");
+        }
+        Ok(Outcome::Done)
+    }
+
+    async fn take(&self, body: &[u8]) -> Result<(), Unavailable> {
         // 3. Keep what is on the allow-list.
         let delivery = match webhook::parse(body) {
             Ok(delivery) => delivery,
             Err(ignored) => {
                 count_by(Metric::WebhookIgnored, ignored.label(), 1);
-                return Ok(Outcome::Done);
+                return Ok(());
             }
         };
 
         // 4. Make it a message, 5. and queue it before answering.
-        let event = delivery.event.clone();
+        let (event, about) = (delivery.event.clone(), delivery.hint.label());
         let (message, id) = self.message(delivery, body).await?;
         self.queue.send_as(&message, &id).await.map_err(Unavailable::Queue)?;
+        count_by(Metric::WebhookQueued, about, 1);
         tracing::debug!(event, linked_account = %message.merge_id, "webhook queued");
-        Ok(Outcome::Done)
+        Ok(())
     }
 
     /// Whether one of Merge's keys signed the body. Keys newer than this process are fetched, at most every 30 s.

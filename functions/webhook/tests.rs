@@ -46,6 +46,7 @@ impl World {
             keys: WebhookKeyring::new(&sdk, &WebhookKeys { secret: "keys".to_owned() }),
             cipher: TokenCipher::new(&sdk, &TokenKey { id: key.key_metadata.unwrap().key_id }),
             queue: Queue::new(&sdk, &config::Queue { url: queue_url.clone() }),
+            relay: None,
         };
         Self { aws, sdk, queue_url, webhook }
     }

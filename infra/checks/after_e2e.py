@@ -29,7 +29,7 @@ def statements(template, binary):
     for function in template["Resources"].values():
         if function.get("Metadata", {}).get("BuildProperties", {}).get("Binary") == binary:
             role = permissions.resource_name(function["Properties"]["Role"])
-            return template["Resources"][role]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+            return list(permissions.statements(template["Resources"][role]))
     raise KeyError(binary)
 
 

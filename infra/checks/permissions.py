@@ -77,6 +77,13 @@ def via(condition):
     return f" via {condition['StringEquals']['kms:ViaService']['Fn::Sub'].split('.')[0]}"
 
 
+def statements(role):
+    """The statements of a role, those that depend on a condition of the stack's as if it held."""
+    for policy in role["Properties"]["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            yield statement.get("Fn::If", [None, statement])[1]
+
+
 def grants(template):
     """Every permission of the SAM template, with the number of statements that grant it."""
     found = {}
@@ -85,13 +92,12 @@ def grants(template):
             continue
         binary = function["Metadata"]["BuildProperties"]["Binary"]
         role = template["Resources"][resource_name(function["Properties"]["Role"])]
-        for policy in role["Properties"]["Policies"]:
-            for statement in policy["PolicyDocument"]["Statement"]:
-                resources = statement["Resource"]
-                for resource in resources if isinstance(resources, list) else [resources]:
-                    for action in statement["Action"]:
-                        permission = (binary, action, resource_name(resource) + via(statement.get("Condition")))
-                        found[permission] = found.get(permission, 0) + 1
+        for statement in statements(role):
+            resources = statement["Resource"]
+            for resource in resources if isinstance(resources, list) else [resources]:
+                for action in statement["Action"]:
+                    permission = (binary, action, resource_name(resource) + via(statement.get("Condition")))
+                    found[permission] = found.get(permission, 0) + 1
     return found
 
 

@@ -77,7 +77,9 @@ def roles_of_functions(template):
 
 
 def statements(role):
-    return [s for policy in role.get("Policies", []) for s in as_list(policy["PolicyDocument"]["Statement"])]
+    found = [s for policy in role.get("Policies", []) for s in as_list(policy["PolicyDocument"]["Statement"])]
+    # One that depends on a condition of the stack's counts as if it held.
+    return [statement.get("Fn::If", [None, statement])[1] for statement in found]
 
 
 def roles(template):

@@ -13,6 +13,9 @@ use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use crate::config;
 use crate::domain::message::{DeduplicationId, Message};
 
+pub mod dead_letters;
+pub mod relay;
+
 /// The sending end of the queue. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Queue {

@@ -5,9 +5,13 @@
 //! `[redacted]`, and plaintext is wiped when it is dropped.
 
 mod keys;
+mod rotation;
+mod sealed;
 mod tokens;
 
 pub use keys::{WebhookKeyring, api_key, merge_client};
+pub use rotation::put_webhook_keys;
+pub use sealed::Sealed;
 pub use tokens::{TokenCipher, TokenContext};
 
 use crate::merge::InvalidBaseUrl;

@@ -89,7 +89,7 @@ macro_rules! metrics {
 }
 
 metrics! {
-    /// A webhook was verified and queued. Dimension: the event.
+    /// A webhook was verified and queued. Dimension: what it is about.
     WebhookQueued,
     /// A webhook was verified and there was nothing to do. Dimension: why.
     WebhookIgnored,

@@ -23,6 +23,7 @@ mod load;
 mod matrix;
 mod nested;
 mod one_per_category;
+mod operator;
 mod outbound;
 mod relink;
 mod rotation;

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+pub use aws_sdk_kms::config::Credentials;
+pub use aws_sdk_kms::config::ProvideCredentials;
 use aws_sdk_kms::config::SharedCredentialsProvider;
 use aws_sdk_kms::config::retry::RetryConfig;
 use aws_sdk_kms::config::timeout::TimeoutConfig;
@@ -43,7 +45,11 @@ impl Section for Aws {
 /// An attempt may take 3 s, an operation 8 s with at most 3 attempts: less than the time in which
 /// a webhook must be answered, and than what API Gateway waits.
 pub fn sdk_config(aws: &Aws) -> Result<SdkConfig, TlsError> {
-    let credentials = EnvironmentVariableCredentialsProvider::new();
+    sdk_config_as(aws, EnvironmentVariableCredentialsProvider::new())
+}
+
+/// The same with other credentials than the environment's.
+pub fn sdk_config_as(aws: &Aws, credentials: impl ProvideCredentials + 'static) -> Result<SdkConfig, TlsError> {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
         .operation_attempt_timeout(Duration::from_secs(3))

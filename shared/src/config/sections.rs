@@ -51,6 +51,19 @@ impl Section for EventBus {
     }
 }
 
+/// A staging stack's relay of webhooks.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    /// `RELAY_QUEUE_URL`, optional: URL of the queue of copies.
+    pub queue: Option<String>,
+}
+
+impl Section for Relay {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self { queue: reader.optional("RELAY_QUEUE_URL") }
+    }
+}
+
 /// The KMS key of account tokens.
 #[derive(Clone, Debug)]
 pub struct TokenKey {

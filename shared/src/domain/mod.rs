@@ -15,6 +15,7 @@ pub mod message;
 pub mod origin;
 pub mod parents;
 pub mod record;
+mod rewind;
 pub mod schedule;
 pub mod secret;
 pub mod sync_status;

@@ -49,6 +49,12 @@ impl PollClass {
         }
     }
 
+    /// The class of a slot's key, `5m#3` or `1m`; `None` for a wake.
+    pub fn of_key(key: &str) -> Option<Self> {
+        let label = key.split('#').next().unwrap_or(key);
+        Self::ALL.into_iter().find(|class| class.label() == label)
+    }
+
     fn slot_key(self, slot: u64) -> String {
         match self {
             PollClass::OneMinute => "1m".to_owned(),
@@ -159,6 +165,8 @@ mod tests {
         fn every_account_is_found_once_in_each_period(uuid: u128, start in 0i64..60_000_000, class in 0..6usize) {
             let class = PollClass::ALL[class];
             let due = Due::every(class, AccountId::new(Uuid::from_u128(uuid)));
+            prop_assert_eq!(PollClass::of_key(&due.key), Some(class));
+            prop_assert_eq!(PollClass::of_key(&due.wake(start).key), None);
             let period = class.minutes() as i64;
             let found = (start..start + period).filter(|now| keys_due(Some(now - 1), *now).contains(&due.key)).count();
             prop_assert_eq!(found, 1);

@@ -34,6 +34,37 @@ pub enum ErrorKind {
     Redirect,
 }
 
+impl ErrorKind {
+    pub const ALL: [Self; 9] = [
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::Rejected,
+        Self::RateLimited,
+        Self::Unavailable,
+        Self::Malformed,
+        Self::TooLarge,
+        Self::Redirect,
+    ];
+
+    /// A word for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::Rejected => "rejected",
+            Self::RateLimited => "rate_limited",
+            Self::Unavailable => "unavailable",
+            Self::Malformed => "malformed",
+            Self::Endless => "cursor_repeated",
+            Self::StrayCursor => "cursor_unusable",
+            Self::TooLarge => "too_large",
+            Self::Redirect => "redirect",
+        }
+    }
+}
+
 /// Whether asking again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
@@ -142,19 +173,7 @@ impl MergeError {
 
     /// A word for metrics.
     pub fn label(&self) -> &'static str {
-        match self.kind {
-            ErrorKind::Unauthorized => "unauthorized",
-            ErrorKind::Forbidden => "forbidden",
-            ErrorKind::NotFound => "not_found",
-            ErrorKind::Rejected => "rejected",
-            ErrorKind::RateLimited => "rate_limited",
-            ErrorKind::Unavailable => "unavailable",
-            ErrorKind::Malformed => "malformed",
-            ErrorKind::Endless => "cursor_repeated",
-            ErrorKind::StrayCursor => "cursor_unusable",
-            ErrorKind::TooLarge => "too_large",
-            ErrorKind::Redirect => "redirect",
-        }
+        self.kind.label()
     }
 }
 

@@ -4,6 +4,7 @@
 //! Read it only after the signature holds. Values that do not matter are skipped without building them, so depth and
 //! size of a body cost no stack and no memory.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -52,6 +53,19 @@ pub enum Hint {
     Deleted,
     /// `Issue.new`, `.created`, `.reopened` or `.resolved`.
     Issue(IssueEvent),
+}
+
+impl Hint {
+    /// A word for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Linked { .. } => "linked",
+            Self::Synced { .. } => "synced",
+            Self::RecordsChanged => "records",
+            Self::Deleted => "deleted",
+            Self::Issue(_) => "issue",
+        }
+    }
 }
 
 /// Why a genuine delivery leads to nothing. Values, not errors: Merge may send what it likes.
@@ -119,6 +133,22 @@ pub fn parse(body: &[u8]) -> Result<Delivery, Ignored> {
     let merge_id = account.id.clone().ok_or(Ignored::NoAccount)?;
     let hint = hint(&event, account, envelope.data).ok_or(Ignored::UnknownEvent)?;
     Ok(Delivery { event, merge_id, hint })
+}
+
+/// Whether a delivery says that it is about a test account: one made with Merge's test key.
+pub fn is_of_test_account(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Outer<'a> {
+        #[serde(borrow)]
+        linked_account: Option<Typed<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct Typed<'a> {
+        #[serde(borrow)]
+        account_type: Option<Cow<'a, str>>,
+    }
+    let outer: Option<Outer<'_>> = serde_json::from_slice(body).ok();
+    outer.and_then(|outer| outer.linked_account?.account_type).is_some_and(|kind| kind == "TEST")
 }
 
 fn hint(event: &str, account: Account, data: Option<&RawValue>) -> Option<Hint> {
@@ -286,6 +316,17 @@ mod tests {
             assert_eq!(parse(body.as_bytes()).map(|_| ()), Err(why), "{body}");
         }
         assert_eq!(parse(b"{\"hook\":\"\xff\"}").map(|_| ()), Err(Ignored::Unreadable));
+    }
+
+    #[test]
+    fn only_what_says_that_it_is_a_test_account_is_one() {
+        let of =
+            |account: &str| is_of_test_account(format!(r#"{{"linked_account":{account},"data":{{}}}}"#).as_bytes());
+        assert!(of(r#"{"account_type":"TEST"}"#) && of(r#"{"account_type":"\u0054EST","id":"a"}"#));
+        let others =
+            [r#"{"account_type":"PRODUCTION"}"#, r#"{"account_type":"test"}"#, r#"{"account_type":7}"#, "{}", "null"];
+        assert!(others.iter().all(|account| !of(account)));
+        assert!(!is_of_test_account(b"") && !is_of_test_account(br#"{"data":{"account_type":"TEST"}}"#));
     }
 
     #[test]

@@ -62,8 +62,8 @@ type Cache = HashMap<CacheKey, (AccountToken, Instant)>;
 
 /// Encrypts and decrypts account tokens with one KMS key.
 pub struct TokenCipher {
-    client: Client,
-    key: String,
+    pub(super) client: Client,
+    pub(super) key: String,
     cache: Mutex<Cache>,
 }
 

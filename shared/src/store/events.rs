@@ -76,10 +76,16 @@ pub enum EventKind {
     DeleteBlocked,
     /// The account is gone at Merge's side.
     Disconnected,
+    /// An operator asked for a new account token.
+    TokenRotationRequested,
     /// Merge is asked for a new account token. Without `token_rotated` after it, its answer was lost.
     TokenRotationStarted,
     /// The new account token is stored.
     TokenRotated,
+    /// An operator found that only one side has the account; `outcome`.
+    Orphaned,
+    /// An operator dealt with a message that had failed too often; `outcome`, `message`.
+    DeadLetter,
 }
 
 impl Event {

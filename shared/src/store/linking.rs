@@ -37,9 +37,9 @@ pub enum Completion {
 }
 
 #[derive(Serialize, Deserialize)]
-struct OwnerItem {
-    organization: OrganizationId,
-    account: AccountId,
+pub(super) struct OwnerItem {
+    pub(super) organization: OrganizationId,
+    pub(super) account: AccountId,
 }
 
 impl Store {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use local_stack::ready::Ready;
 
 /// An item as it is stored.
@@ -54,11 +54,27 @@ impl Tables {
 
     /// Sets one attribute of one item of the accounts table that exists.
     pub async fn set(&self, pk: &str, sk: &str, attribute: &str, value: AttributeValue) {
-        let update = self.client.update_item().table_name(&self.accounts);
+        self.edit(&self.accounts, pk, sk, attribute, value).await;
+    }
+
+    /// The same in the records table.
+    pub async fn set_record(&self, pk: &str, sk: &str, attribute: &str, value: AttributeValue) {
+        self.edit(&self.records, pk, sk, attribute, value).await;
+    }
+
+    async fn edit(&self, table: &str, pk: &str, sk: &str, attribute: &str, value: AttributeValue) {
+        let update = self.client.update_item().table_name(table);
         let update = update.key("pk", AttributeValue::S(pk.to_owned())).key("sk", AttributeValue::S(sk.to_owned()));
         let update = update.update_expression("SET #name = :value").condition_expression("attribute_exists(pk)");
         let update = update.expression_attribute_names("#name", attribute);
         update.expression_attribute_values(":value", value).send().await.expect("an item to edit");
+    }
+
+    /// Removes one item of the accounts table, and gives what it held.
+    pub async fn remove(&self, pk: &str, sk: &str) -> Item {
+        let delete = self.client.delete_item().table_name(&self.accounts).return_values(ReturnValue::AllOld);
+        let delete = delete.key("pk", AttributeValue::S(pk.to_owned())).key("sk", AttributeValue::S(sk.to_owned()));
+        delete.send().await.expect("the table answers").attributes.expect("an item to remove")
     }
 
     /// Puts a row into the records table, as a worker that comes too late does.

@@ -166,6 +166,7 @@ impl FrontMachine {
                 keys: WebhookKeyring::new(&sdk, &config::WebhookKeys { secret: "keys".to_owned() }),
                 cipher: TokenCipher::new(&sdk, &config::TokenKey { id: "token-key".to_owned() }),
                 queue: queue.clone(),
+                relay: None,
             },
             poller: Poller { store, queue, reserve: Duration::from_secs(10) },
             process,

@@ -11,12 +11,15 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use winterbaume_kms::KmsService;
 use winterbaume_secretsmanager::SecretsManagerService;
 
 use super::caller::{Call, Observer, access_key};
+use super::cloudformation::CloudFormation;
+use super::cloudwatch::CloudWatch;
 use super::dynamodb::DynamoDb;
 use super::embedded::Embedded;
 use super::events::EventBridge;
@@ -28,6 +31,9 @@ use super::sqs::{Home, Sqs};
 use super::trace;
 use super::{AwsError, AwsOptions};
 
+/// Of the query protocol, which only CloudFormation still speaks here.
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
+
 /// DynamoDB's largest request body; the other services' are smaller.
 const LARGEST_BODY: usize = 16 * 1024 * 1024;
 
@@ -38,6 +44,8 @@ pub struct Services {
     pub guard: Guard,
     pub dynamodb: DynamoDb,
     pub events: EventBridge,
+    pub cloudformation: CloudFormation,
+    pub cloudwatch: CloudWatch,
     sqs: Sqs,
     kms: Embedded<KmsService>,
     secrets: Embedded<SecretsManagerService>,
@@ -65,6 +73,8 @@ impl Services {
             guard: Guard::new(Realm { region: region.to_owned(), account_id: account_id.to_owned() }),
             dynamodb: DynamoDb::open(data_dir).map_err(|error| AwsError::Database(error.to_string()))?,
             events: EventBridge::new(region, account_id),
+            cloudformation: CloudFormation::default(),
+            cloudwatch: CloudWatch::default(),
             sqs: Sqs::open(home, data_dir, closing).map_err(data)?,
             kms: Embedded::open(kms, "kms", data_dir, account_id, region).await.map_err(data)?,
             secrets: Embedded::open(secrets, "secretsmanager", data_dir, account_id, region).await.map_err(data)?,
@@ -78,6 +88,10 @@ pub fn router(services: Arc<Services>) -> Router {
 }
 
 async fn answer(State(services): State<Arc<Services>>, method: Method, headers: HeaderMap, body: Bytes) -> Response {
+    let form = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(FORM));
+    if method == Method::POST && form {
+        return services.cloudformation.call(&body);
+    }
     let mut response = if method == Method::GET {
         json_response(200, &json!({ "status": "running" }))
     } else {
@@ -105,6 +119,7 @@ async fn dispatch(services: &Services, headers: &HeaderMap, body: Bytes) -> Resp
         "TrentService" => "kms",
         "secretsmanager" => "secretsmanager",
         "AWSEvents" => "events",
+        "GraniteServiceVersion20100801" => "monitoring",
         other => {
             let fault = Fault::unknown_operation(other, action);
             return fault_response(&fault, "com.amazon.coral.service");
@@ -146,6 +161,13 @@ async fn dispatch(services: &Services, headers: &HeaderMap, body: Bytes) -> Resp
         },
         "kms" => services.kms.call(action, headers.clone(), body).await,
         "secretsmanager" => services.secrets.call(action, headers.clone(), body).await,
+        "monitoring" => {
+            let now = Timestamp::now().as_second();
+            match parsed(&body).and_then(|input| services.cloudwatch.call(action, input, &services.meter, now)) {
+                Ok(answer) => json_response(200, &answer),
+                Err(fault) => fault_response(&fault, "com.amazonaws.cloudwatch.v2010_08_01"),
+            }
+        }
         _ => match parsed(&body).and_then(|input| services.events.call(action, &input)) {
             Ok(answer) => json_response(200, &answer),
             Err(fault) => fault_response(&fault, "com.amazonaws.eventbridge"),

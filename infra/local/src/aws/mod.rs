@@ -1,10 +1,13 @@
 //! AWS: one server that speaks DynamoDB, SQS, KMS, Secrets Manager and EventBridge over their AWS
-//! JSON protocols, for any AWS SDK or CLI that is given its address as endpoint URL.
+//! JSON protocols, and as much of CloudFormation and CloudWatch as names a stack's outputs and sums, for any AWS SDK or
+//! CLI that is given its address as endpoint URL.
 //!
 //! Emulators are libraries in this process, but for SQS ([`sqs`]) and the bus of events. With a data
 //! directory everything but events survives a restart.
 
 mod caller;
+mod cloudformation;
+mod cloudwatch;
 mod dynamodb;
 mod embedded;
 mod events;
@@ -33,6 +36,7 @@ pub use dynamodb::DynamoDb;
 pub use fault::Fault;
 pub use meter::Units;
 
+use crate::logs::Logs;
 use gateway::Services;
 use policy::{Permission, Policies};
 
@@ -134,6 +138,16 @@ impl Aws {
     /// From now on, refuses what a caller's policy does not allow. Before, and to callers without one, all is allowed.
     pub fn enforce(&self, policies: Policies) {
         self.services.guard.enforce(policies);
+    }
+
+    /// From now on the stack can be described, by its outputs.
+    pub fn deployed(&self, stack: &str, outputs: BTreeMap<String, String>) {
+        self.services.cloudformation.deployed(stack, outputs);
+    }
+
+    /// From now on what functions print in these logs is counted.
+    pub fn count_from(&self, logs: Logs) {
+        self.services.cloudwatch.read_from(logs);
     }
 
     /// Every permission that was needed and granted so far, by access key.

@@ -120,6 +120,8 @@ impl Stack {
         provision::provision(&deployment, &urls.aws).await.map_err(|error| StartError::Provision(error.to_string()))?;
         if let Some(aws) = &aws {
             aws.enforce(Policies::of(&deployment.functions, plan::access_key));
+            aws.deployed(STACK, plan.outputs(&deployment, origin));
+            aws.count_from(logs.clone());
         }
         let issuer = Issuer::start(
             ports.issuer,

@@ -207,6 +207,14 @@ impl Plan {
         Credentials::new(key, SECRET_KEY, None, None, "local stack")
     }
 
+    /// The template's outputs, and what only this machine has: a schedule that may run faster than time.
+    pub fn outputs(&self, deployment: &Deployment, origin: Timestamp) -> BTreeMap<String, String> {
+        let mut outputs = deployment.outputs.clone();
+        outputs.insert("ScheduleSpeed".to_owned(), self.options.speed.to_string());
+        outputs.insert("ScheduleOrigin".to_owned(), origin.as_second().to_string());
+        outputs
+    }
+
     pub fn ready(&self, urls: &Urls, deployment: &Deployment) -> Ready {
         let output = |name: &str| deployment.outputs.get(name).cloned().unwrap_or_default();
         Ready {

@@ -1,0 +1,163 @@
+//! Output: what people and programs read. Answers go to standard output, as aligned text or, with `--json`, as one JSON
+//! object per line; questions and progress go to standard error. Colour appears on a terminal only.
+//!
+//! Whatever comes from a provider or a customer is shown without control characters.
+
+use std::cell::RefCell;
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::severity::Severity;
+
+/// Where a command writes its answers, and how.
+pub struct Output {
+    pub json: bool,
+    colour: bool,
+    out: RefCell<Box<dyn Write>>,
+}
+
+/// A cell of a table, or a piece of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    text: String,
+    style: Style,
+}
+
+impl<T: AsRef<str>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self { text: shown(text.as_ref()), style: Style::new() }
+    }
+}
+
+impl Cell {
+    pub fn styled(text: impl AsRef<str>, style: Style) -> Self {
+        Self { style, ..text.into() }
+    }
+
+    pub fn dim(text: impl AsRef<str>) -> Self {
+        Self::styled(text, Style::new().dimmed())
+    }
+
+    pub fn good(text: impl AsRef<str>) -> Self {
+        Self::styled(text, AnsiColor::Green.on_default())
+    }
+
+    pub fn of(severity: Severity, text: impl AsRef<str>) -> Self {
+        let colour = match severity {
+            Severity::Warning => AnsiColor::Yellow,
+            Severity::Broken => AnsiColor::Red,
+        };
+        Self::styled(text, colour.on_default().bold())
+    }
+}
+
+/// Text of somebody else's, made harmless for a terminal.
+pub fn shown(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{b7}' } else { c }).collect()
+}
+
+/// A time as people read it; a dash for none.
+pub fn time(at: Option<Timestamp>) -> String {
+    at.map_or_else(|| "-".to_owned(), |at| format!("{at:.0}"))
+}
+
+/// A name of an enum as it is spelled in JSON.
+pub fn word(value: impl Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+impl Output {
+    /// Standard output, in colour where people look at it and do not mind.
+    pub fn standard(json: bool) -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let colour = wanted && io::stdout().is_terminal();
+        Self { json, colour, out: RefCell::new(Box::new(io::stdout())) }
+    }
+
+    /// Anything else, without colour.
+    pub fn to(out: impl Write + 'static, json: bool) -> Self {
+        Self { json, colour: false, out: RefCell::new(Box::new(out)) }
+    }
+
+    /// Bytes as they are.
+    pub fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
+        Ok(self.out.borrow_mut().write_all(bytes)?)
+    }
+
+    /// One object, one line.
+    pub fn object(&self, value: &impl Serialize) -> Result<(), Failure> {
+        let mut line = serde_json::to_vec(value).map_err(io::Error::from)?;
+        line.push(b'\n');
+        self.bytes(&line)
+    }
+
+    pub fn line(&self, text: impl Into<Cell>) -> Result<(), Failure> {
+        self.cells(&[text.into()])
+    }
+
+    /// Cells with a space between them.
+    pub fn cells(&self, cells: &[Cell]) -> Result<(), Failure> {
+        let line: Vec<_> = cells.iter().map(|cell| self.painted(&cell.text, cell.style)).collect();
+        self.bytes(format!("{}\n", line.join(" ")).as_bytes())
+    }
+
+    /// Rows in columns, below their heads.
+    pub fn table<const N: usize>(&self, heads: [&str; N], rows: &[[Cell; N]]) -> Result<(), Failure> {
+        let heads = heads.map(|head| Cell::styled(head, Style::new().bold()));
+        let width = |column: usize| {
+            let cells = rows.iter().chain([&heads]).map(|row| row[column].text.chars().count());
+            cells.max().unwrap_or_default()
+        };
+        let widths: Vec<_> = (0..N).map(width).collect();
+        for row in [&heads].into_iter().chain(rows) {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| {
+                let space = " ".repeat(width - cell.text.chars().count());
+                format!("{}{space}", self.painted(&cell.text, cell.style))
+            });
+            let line: Vec<_> = cells.collect();
+            self.bytes(format!("{}\n", line.join("  ").trim_end()).as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn painted(&self, text: &str, style: Style) -> String {
+        if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+
+    /// Asks for a yes, unless it was given on the command line.
+    pub fn confirm(&self, question: &str, yes: bool) -> Result<(), Failure> {
+        if yes {
+            return Ok(());
+        }
+        let stdin = io::stdin();
+        if !stdin.is_terminal() {
+            return Err(Failure::NobodyToAsk);
+        }
+        eprint!("{question} Type yes to go on: ");
+        let mut answer = String::new();
+        stdin.lock().read_line(&mut answer)?;
+        if answer.trim().eq_ignore_ascii_case("yes") { Ok(()) } else { Err(Failure::Declined) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_cannot_drive_a_terminal() {
+        assert_eq!(shown("a\u{1b}[31m\nb\u{9b}"), "a·[31m·b·");
+        assert_eq!(Cell::from("x\r"), Cell::from("x·"));
+    }
+
+    #[test]
+    fn words_are_those_of_the_api() {
+        assert_eq!(word(shared::domain::health::Actor::EndUser), "end_user");
+        assert_eq!(time(Timestamp::from_second(0).ok()), "1970-01-01T00:00:00Z");
+        assert_eq!(time(None), "-");
+    }
+}

@@ -1,0 +1,85 @@
+//! The key of account tokens: each token is opened and closed again, by the key material that is current now, and only
+//! stored once the new ciphertext opens. Accounts that are done are noted in a file, so that an interrupted run goes on.
+
+use indicatif::ProgressBar;
+use shared::domain::account::LinkedAccount;
+use shared::linking::Linking;
+use shared::secrets::TokenContext;
+use shared::store::accounts::Saved;
+use shared::telemetry;
+
+use super::notes::Notes;
+use crate::cli::RotateKmsKey;
+use crate::connection::Connection;
+use crate::failure::Failure;
+use crate::output::{Cell, Output};
+use crate::walk::Walk;
+
+/// How often an account is tried over another writer.
+const ATTEMPTS: u32 = 5;
+
+pub async fn rotate(connection: &Connection, output: &Output, asked: &RotateKmsKey) -> Result<(), Failure> {
+    let notes = Notes::open(&asked.state)?;
+    if !asked.consent.dry_run {
+        output.confirm("Encrypt all account tokens again?", asked.consent.yes)?;
+    }
+    let linking = connection.linking().await?;
+    let bar = ProgressBar::new_spinner();
+    let (mut fresh, mut skipped, mut refused) = (0_u64, 0_u64, 0_u64);
+    let mut walk = Walk::new(&connection.store, &asked.selection);
+    while let Some(page) = walk.next().await? {
+        for account in page {
+            bar.inc(1);
+            if notes.is_done(account.id) {
+                skipped += 1;
+                continue;
+            }
+            if asked.consent.dry_run {
+                fresh += 1;
+                continue;
+            }
+            let id = account.id;
+            match again(&linking, account).await {
+                Ok(()) => {
+                    fresh += 1;
+                    // After the row: at worst an account is encrypted twice.
+                    notes.done(id)?;
+                }
+                Err(Failure::Secrets(error)) if !error.is_transient() => {
+                    refused += 1;
+                    bar.suspend(|| eprintln!("{id}: {}", telemetry::chain(&error)));
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+    bar.finish_and_clear();
+    if output.json {
+        return output.object(&serde_json::json!({"reencrypted": fresh, "done_before": skipped, "refused": refused}));
+    }
+    let verb = if asked.consent.dry_run { "would be encrypted again" } else { "encrypted again" };
+    output.line(Cell::from(format!("{fresh} {verb}, {skipped} were done before, {refused} do not open")))
+}
+
+/// Opens and closes a token again, over whatever the functions write meanwhile.
+async fn again(linking: &Linking, mut account: LinkedAccount) -> Result<(), Failure> {
+    for _ in 0..ATTEMPTS {
+        let token = linking.token_of(&account).await?;
+        let closed = linking.closed(&account.organization, &account.merge_id, &token).await?;
+        let (organization, merge_id) = (&account.organization, &account.merge_id);
+        let opened = linking.tokens.decrypt(&closed, TokenContext::Account { organization, merge_id }).await?;
+        if opened.expose() != token.expose() {
+            return Err(Failure::Usage(format!("the key service returned another token for {}", account.id)));
+        }
+        account.token = closed;
+        if linking.store.save_account(&mut account).await? == Saved::Written {
+            return Ok(());
+        }
+        match linking.store.account(&account.organization, account.id).await? {
+            Some(read) => account = read,
+            // Erased meanwhile: nothing is left to encrypt.
+            None => return Ok(()),
+        }
+    }
+    Err(Failure::Usage(format!("account {} keeps changing: run this again", account.id)))
+}
