@@ -11,7 +11,7 @@ use shared::{
     api::{
         access,
         accounts::{AccountView, EventList, EventView, PatchAccount},
-        cursor,
+        allowance, cursor,
     },
     config,
     domain::{account::LinkedAccount, ids::RequestedId},
@@ -21,6 +21,7 @@ use shared::{
     store::{
         accounts::{Change, Found},
         events::{Event, EventKind},
+        limits::Counter,
     },
 };
 
@@ -33,6 +34,7 @@ pub struct Accounts {
     pub clock: config::Clock,
     pub retention: config::Retention,
     pub limit: config::RefreshLimit,
+    pub refused: config::RefusedLimit,
 }
 
 /// The longest name of an account, in characters.
@@ -45,7 +47,8 @@ pub async fn handle(accounts: &Accounts, request: Request) -> Result<Answer, Pro
     let last = path.rsplit('/').next().unwrap_or_default();
     let writes = matches!(request.method().as_str(), "POST" | "PATCH");
     caller.require(if writes { Scope::LinkedAccountsWrite } else { Scope::LinkedAccountsRead })?;
-    if last == "linked-accounts" {
+    // The last word alone does not tell: an id may be any.
+    if last == "linked-accounts" && http::path_parameter(&request, "id").is_none() {
         return list::list(accounts, &caller, &request).await;
     }
     let id = http::account_id(&request)?;
@@ -79,8 +82,9 @@ async fn patch(accounts: &Accounts, caller: &Caller, id: RequestedId, request: &
         return Err(Problem::invalid("display_name has at most 100 characters and no line breaks."));
     }
     let id = access::readable(store, &caller.organization, id).await?.id;
-
     let now = ambient::now();
+    allowance::take(store, &caller.organization, Counter::Patch, accounts.limit.0, now).await?;
+
     let mut happened = Vec::new();
     let account = store.change_account(&caller.organization, id, |account| {
         happened = apply(account, name.as_ref(), patch.duplicate_ignored);
@@ -125,6 +129,7 @@ async fn events(accounts: &Accounts, caller: &Caller, id: RequestedId, request: 
     let account = id.to_string();
     let binding = [caller.organization.as_str(), &account, "events"];
     let before: Option<String> = query.text("cursor").map(|text| cursor::decode(&binding, text)).transpose()?;
+    before.as_deref().map_or(Ok(()), cursor::is_a_key)?;
     let page = store.events(id, before.as_deref(), limit, ambient::now()).await?;
     let next_cursor = page.next.map(|next| cursor::encode(&binding, next)).transpose()?;
     let results = page.events.into_iter().map(|(id, event)| EventView::new(id, event)).collect();

@@ -9,7 +9,7 @@ use shared::{
     api::{
         access,
         accounts::{AccountList, AccountView},
-        cursor,
+        allowance, cursor,
     },
     domain::{
         account::{AccountStatus, LinkedAccount},
@@ -17,7 +17,7 @@ use shared::{
         ids::{AccountId, MergeLinkedAccountId, RequestedId},
     },
     http::{self, Answer, Caller, Problem},
-    store::accounts::Found,
+    store::{accounts::Found, limits::Counter},
 };
 
 use super::Accounts;
@@ -118,6 +118,8 @@ async fn duplicates(accounts: &Accounts, caller: &Caller, id: &str) -> Result<Ha
     let Found::Account(account) = access::any(&accounts.linking.store, &caller.organization, id).await? else {
         return Err(Problem::not_found());
     };
+    let store = &accounts.linking.store;
+    allowance::take(store, &caller.organization, Counter::Duplicates, accounts.limit.0, ambient::now()).await?;
     let set = accounts.linking.merge.duplicates(&account.merge_id).await?;
     Ok(set.into_iter().filter(|merge_id| *merge_id != account.merge_id).collect())
 }

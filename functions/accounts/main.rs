@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use functions::accounts::{self, Accounts};
 use shared::config::{
-    self, Clock, Identity, Logging, Merge, Models, RefreshLimit, Retention, Tables, TokenKey, aws::Aws,
+    self, Clock, Identity, Logging, Merge, Models, RefreshLimit, RefusedLimit, Retention, Tables, TokenKey, aws::Aws,
 };
 use shared::linking::Linking;
 use shared::queue::Queue;
@@ -14,10 +14,11 @@ use shared::{http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    type Sections =
-        (Logging, Aws, Tables, config::Queue, TokenKey, Merge, Identity, Models, Clock, Retention, RefreshLimit);
-    let (logging, aws, tables, queue, token_key, merge, identity, models, clock, retention, limit): Sections =
+    type Limits = (RefreshLimit, RefusedLimit);
+    type Sections = (Logging, Aws, Tables, config::Queue, TokenKey, Merge, Identity, Models, Clock, Retention, Limits);
+    let (logging, aws, tables, queue, token_key, merge, identity, models, clock, retention, limits): Sections =
         config::load()?;
+    let (limit, refused) = limits;
     telemetry::init(&logging);
     let sdk = config::aws::sdk_config(&aws)?;
     let linking = Linking {
@@ -26,6 +27,7 @@ async fn main() -> Result<(), lambda_http::Error> {
         tokens: Arc::new(TokenCipher::new(&sdk, &token_key)),
         history: retention.history,
     };
-    let accounts = Accounts { linking, queue: Queue::new(&sdk, &queue), identity, models, clock, retention, limit };
+    let queue = Queue::new(&sdk, &queue);
+    let accounts = Accounts { linking, queue, identity, models, clock, retention, limit, refused };
     http::serve(|request| accounts::handle(&accounts, request)).await
 }

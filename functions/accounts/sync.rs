@@ -5,11 +5,13 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use jiff::Timestamp;
 use lambda_http::Request;
 use shared::{
     ambient,
     api::{
-        access, allowance,
+        access,
+        allowance::{self, Risked},
         sync::{ModelSync, ProviderResync, RequestSync, SyncRequested, SyncStatusView},
     },
     domain::{
@@ -140,7 +142,7 @@ pub async fn request(
     allowance::take(store, &caller.organization, Counter::Refresh, accounts.limit.0, now).await?;
 
     // 2. The connected system, if it is to be read again.
-    let provider_resync = if asked.ask_provider { Some(resync(accounts, &account).await?) } else { None };
+    let provider_resync = if asked.ask_provider { Some(resync(accounts, &account, now).await?) } else { None };
 
     // 3. Our own fetch, unless the same one was asked for a moment ago.
     let name = if mode == SyncMode::Full { "full" } else { "changes" };
@@ -166,13 +168,22 @@ fn known(accounts: &Accounts, account: &LinkedAccount, models: Vec<String>) -> R
     Ok(known)
 }
 
-async fn resync(accounts: &Accounts, account: &LinkedAccount) -> Result<ProviderResync, Problem> {
+/// Has Merge read the connected system again. Our own fetch goes on without it.
+async fn resync(accounts: &Accounts, account: &LinkedAccount, now: Timestamp) -> Result<ProviderResync, Problem> {
     if account.status == AccountStatus::RelinkNeeded {
         return Ok(ProviderResync::Unavailable);
     }
+    // A plan without resyncs refuses every one of them.
+    let store = &accounts.linking.store;
+    let Ok(risked) = Risked::take(store, &account.organization, accounts.refused, now).await else {
+        return Ok(ProviderResync::Unavailable);
+    };
     let token = accounts.linking.token_of(account).await?;
     match accounts.linking.merge.resync(account.category, &token).await {
-        Ok(_) => Ok(ProviderResync::Requested),
+        Ok(_) => {
+            risked.accepted(store).await?;
+            Ok(ProviderResync::Requested)
+        }
         Err(error) => {
             tracing::info!(error = telemetry::chain(&error), "the connected system is not read again");
             Ok(ProviderResync::Unavailable)

@@ -70,8 +70,6 @@ pub async fn handle(deletes: &Deletes, request: Request) -> Result<Answer, Probl
 }
 
 fn mark(account: &mut LinkedAccount, now: Timestamp) -> Change {
-    // Gone at Merge's side already: there is nothing to ask of Merge.
-    account.deletion.gone_at_merge |= account.status == AccountStatus::Deleted;
     account.status = AccountStatus::Deleting;
     account.status_since = now;
     account.updated_at = now;

@@ -11,7 +11,7 @@ use lambda_http::Request;
 use sha2::{Digest, Sha256};
 use shared::{
     ambient,
-    api::{accounts::AccountView, allowance, links},
+    api::{accounts::AccountView, allowance::Risked, links},
     config,
     domain::{
         account::LinkedAccount,
@@ -27,7 +27,6 @@ use shared::{
     store::{
         accounts::AccountPage,
         exchange::{InFlight, Stage},
-        limits::Counter,
         pending::SlotState,
     },
     telemetry::{self, Metric},
@@ -39,7 +38,7 @@ pub struct Exchanges {
     pub linking: Linking,
     pub queue: Queue,
     pub identity: config::Identity,
-    pub limit: config::ExchangeLimit,
+    pub refused: config::RefusedLimit,
 }
 
 /// How long the loser of two exchanges of one public token waits for the winner.
@@ -60,11 +59,11 @@ pub async fn handle(exchanges: &Exchanges, request: Request) -> Result<Answer, P
     let now = ambient::now();
 
     // 2. A repeat goes on from what is written down; a first one asks Merge.
-    let in_flight = match exchanges.linking.store.exchange(&hash, now).await? {
-        Some(in_flight) => ours(in_flight, &caller, asked.category)?,
+    let (in_flight, resumed) = match exchanges.linking.store.exchange(&hash, now).await? {
+        Some(in_flight) => (ours(in_flight, &caller, asked.category)?, true),
         None => {
             expects_one(exchanges, &caller, asked.category).await?;
-            first(exchanges, &caller, asked.category, &public_token, &hash, now).await?
+            (first(exchanges, &caller, asked.category, &public_token, &hash, now).await?, false)
         }
     };
 
@@ -73,6 +72,14 @@ pub async fn handle(exchanges: &Exchanges, request: Request) -> Result<Answer, P
         Stage::Done(id) => {
             let account = exchanges.linking.store.account(&caller.organization, *id).await?;
             (account.ok_or_else(Problem::not_found)?, false)
+        }
+        Stage::Answered { .. } if resumed => {
+            // It may be repeated for an hour, whatever Merge says of its token by now.
+            let store = &exchanges.linking.store;
+            let risked = Risked::take(store, &caller.organization, exchanges.refused, now).await?;
+            let admitted = admit(exchanges, &caller, &in_flight, &hash, now).await?;
+            risked.accepted(store).await?;
+            admitted
         }
         Stage::Answered { .. } => admit(exchanges, &caller, &in_flight, &hash, now).await?,
     };
@@ -121,8 +128,7 @@ async fn first(
     now: Timestamp,
 ) -> Result<InFlight, Problem> {
     let linking = &exchanges.linking;
-    // Counted before the call, so that a hundred at once are held back too; taken back when Merge accepts.
-    allowance::take(&linking.store, &caller.organization, Counter::Exchange, exchanges.limit.0, now).await?;
+    let risked = Risked::take(&linking.store, &caller.organization, exchanges.refused, now).await?;
     let exchanged = match linking.merge.exchange_public_token(category, public_token).await {
         Ok(exchanged) => exchanged,
         Err(error) if matches!(error.kind(), ErrorKind::Rejected | ErrorKind::NotFound | ErrorKind::Forbidden) => {
@@ -138,7 +144,7 @@ async fn first(
         foreign("in_flight");
         return Err(Problem::not_found());
     }
-    linking.store.count(&caller.organization, Counter::Exchange, -1, now).await?;
+    risked.accepted(&linking.store).await?;
     Ok(in_flight)
 }
 

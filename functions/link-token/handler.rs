@@ -9,6 +9,7 @@ use shared::{
     ambient,
     api::{
         access,
+        allowance::Risked,
         limiter::Limiter,
         links::{CreateLinkToken, EndUser, LinkTokenCreated, integration_slug},
     },
@@ -33,6 +34,7 @@ pub struct LinkTokens {
     pub linking: config::Linking,
     pub retention: config::Retention,
     pub limiter: Limiter,
+    pub refused: config::RefusedLimit,
 }
 
 /// Answers one request.
@@ -61,8 +63,17 @@ pub async fn handle(tokens: &LinkTokens, request: Request) -> Result<Answer, Pro
         magic_link: wanted.magic_link,
         expiry_minutes: tokens.linking.expiry_minutes,
     };
+    // Merge may refuse what the caller chose, and what it refuses too often it blocks.
+    let chosen = integration.is_some() || wanted.end_user.is_some();
+    let risked = match chosen {
+        true => Some(Risked::take(&tokens.store, &caller.organization, tokens.refused, ambient::now()).await?),
+        false => None,
+    };
     let answer = tokens.merge.create_link_token(&ask).await;
     let answer = answer.map_err(|error| refused(error, integration.is_some()))?;
+    if let Some(risked) = risked {
+        risked.accepted(&tokens.store).await?;
+    }
 
     // 4. Reply.
     let organization = telemetry::hashed(&caller.organization);

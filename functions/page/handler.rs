@@ -6,7 +6,7 @@ mod security;
 
 use std::borrow::Cow;
 
-use lambda_http::http::{HeaderName, HeaderValue, header};
+use lambda_http::http::{HeaderName, HeaderValue, header, header::InvalidHeaderValue};
 use lambda_http::{Request, RequestExt};
 use serde_json::json;
 use shared::config::{Page, PageLocale, PageMode};
@@ -29,9 +29,9 @@ const POLL_SECONDS: u32 = 15;
 const POLL_SECONDS_LOCALLY: u32 = 2;
 
 impl PageFiles {
-    /// The page of a deployment.
-    pub fn new(page: &Page) -> Self {
-        Self { config: config_json(page), headers: security::headers(page) }
+    /// The page of a deployment. Without its policy there is none.
+    pub fn new(page: &Page) -> Result<Self, InvalidHeaderValue> {
+        Ok(Self { config: config_json(page), headers: security::headers(page)? })
     }
 }
 

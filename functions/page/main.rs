@@ -8,6 +8,6 @@ use shared::{http, telemetry};
 async fn main() -> Result<(), lambda_http::Error> {
     let (logging, page): (Logging, Page) = config::load()?;
     telemetry::init(&logging);
-    let files = PageFiles::new(&page);
+    let files = PageFiles::new(&page)?;
     http::serve(|request| page::handle(&files, request)).await
 }

@@ -1,13 +1,13 @@
 //! The page's security headers: what the browser may load, call, embed and be embedded in.
 
-use lambda_http::http::HeaderValue;
+use lambda_http::http::{HeaderValue, header::InvalidHeaderValue};
 use shared::config::Page;
 
 /// The Content-Security-Policy. Nothing is allowed that is not named; there is no inline script or style.
 pub fn content_security_policy(page: &Page) -> String {
     let script = page.link_script_origin();
-    let api = page.link_api_host.as_str();
-    let mut connect = vec![page.issuer_origin(), api.to_owned(), script.clone()];
+    let api = page.link_api_origin();
+    let mut connect = vec![page.issuer_origin(), api.clone(), script.clone()];
     connect.extend(token_endpoint_of_cognito(&page.issuer));
     let mut images = page.img_src_hosts.clone();
     images.extend(page.brand_logo_origin());
@@ -16,7 +16,7 @@ pub fn content_security_policy(page: &Page) -> String {
         "default-src 'none'".to_owned(),
         format!("script-src 'self' {script}"),
         format!("connect-src 'self' {}", listed(connect)),
-        format!("frame-src {}", listed(vec![script, api.to_owned()])),
+        format!("frame-src {}", listed(vec![script, api])),
         format!("img-src 'self' data: {}", images.join(" ")),
         "style-src 'self'".to_owned(),
         "font-src 'self'".to_owned(),
@@ -40,8 +40,8 @@ fn token_endpoint_of_cognito(issuer: &str) -> Option<String> {
     Some(format!("https://*.auth.{region}.amazoncognito.com"))
 }
 
-/// The headers that every answer of the page function has.
-pub fn headers(page: &Page) -> Vec<(&'static str, HeaderValue)> {
+/// The headers that every answer of the page function has. An error: the configuration makes no policy.
+pub fn headers(page: &Page) -> Result<Vec<(&'static str, HeaderValue)>, InvalidHeaderValue> {
     let mut headers = vec![
         ("referrer-policy", HeaderValue::from_static("no-referrer")),
         (
@@ -54,12 +54,9 @@ pub fn headers(page: &Page) -> Vec<(&'static str, HeaderValue)> {
         ("cross-origin-opener-policy", HeaderValue::from_static("same-origin-allow-popups")),
         ("strict-transport-security", HeaderValue::from_static("max-age=31536000")),
     ];
-    // The configuration lets no character through that a header may not hold.
-    if let Ok(policy) = HeaderValue::from_str(&content_security_policy(page)) {
-        headers.push(("content-security-policy", policy));
-    }
+    headers.push(("content-security-policy", HeaderValue::from_str(&content_security_policy(page))?));
     if page.frame_ancestors.is_empty() {
         headers.push(("x-frame-options", HeaderValue::from_static("DENY")));
     }
-    headers
+    Ok(headers)
 }

@@ -3,10 +3,15 @@ use std::collections::HashMap;
 use lambda_http::Body;
 use lambda_http::request::from_str;
 use serde_json::{Value, json};
+use shared::config::ConfigError;
 
 use super::*;
 
 fn page(extra: &[(&str, &str)]) -> Page {
+    config(extra).unwrap()
+}
+
+fn config(extra: &[(&str, &str)]) -> Result<Page, ConfigError> {
     let mut variables = HashMap::from([
         ("OIDC_ISSUER", "https://id.example.com/pool"),
         ("OIDC_CLIENT_ID", "page"),
@@ -14,7 +19,7 @@ fn page(extra: &[(&str, &str)]) -> Page {
         ("LINK_API_HOST", "https://api.merge.dev"),
     ]);
     variables.extend(extra.iter().copied());
-    shared::config::load_from(&|name| variables.get(name).map(|value| (*value).to_owned())).unwrap()
+    shared::config::load_from(&|name| variables.get(name).map(|value| (*value).to_owned()))
 }
 
 async fn get(path: &str, headers: Value) -> Result<Answer, Problem> {
@@ -23,7 +28,7 @@ async fn get(path: &str, headers: Value) -> Result<Answer, Problem> {
         "requestContext": {"timeEpoch": 0, "stage": "$default", "http": {"method": "GET", "path": path}},
         "isBase64Encoded": false,
     });
-    handle(&PageFiles::new(&page(&[])), from_str(&event.to_string()).unwrap()).await
+    handle(&PageFiles::new(&page(&[])).unwrap(), from_str(&event.to_string()).unwrap()).await
 }
 
 fn text(answer: &Answer) -> &str {
@@ -107,7 +112,7 @@ fn the_policy_follows_the_configuration() {
     assert!(policy.contains("https://*.auth.eu-central-1.amazoncognito.com"), "{policy}");
     assert!(policy.contains("img-src 'self' data: https://logos.example https://brand.example;"), "{policy}");
     assert!(policy.ends_with("frame-ancestors https://app.example https://admin.example"), "{policy}");
-    assert!(security::headers(&page).iter().all(|(name, _)| *name != "x-frame-options"));
+    assert!(security::headers(&page).unwrap().iter().all(|(name, _)| *name != "x-frame-options"));
     let local = "http://127.0.0.1:9002";
     let page = self::page(&[
         ("LINK_SCRIPT_URL", "http://127.0.0.1:9002/initialize.js"),
@@ -116,6 +121,29 @@ fn the_policy_follows_the_configuration() {
     ]);
     let policy = security::content_security_policy(&page);
     assert!(policy.contains(&format!("connect-src 'self' {local}; frame-src {local};")), "{policy}");
+}
+
+#[test]
+fn no_setting_can_end_a_directive_or_lose_the_policy() {
+    let hosts = [
+        "https://api.merge.dev/x; script-src *",
+        "https://api.merge.dev/a b",
+        "https://api\t.merge.dev",
+        "https://a,b",
+    ];
+    for host in hosts.into_iter().chain(["https://api.merge.dev/'unsafe-inline'"]) {
+        for variable in ["LINK_API_HOST", "LINK_SCRIPT_URL", "OIDC_ISSUER"] {
+            let refused = config(&[(variable, host)]).map(|_| ()).map_err(|error| error.to_string());
+            assert!(refused.as_ref().is_err_and(|error| error.contains(variable)), "{variable} {host}: {refused:?}");
+        }
+    }
+    // Only the origin of what the dialog calls stands in the policy.
+    let policy = security::content_security_policy(&page(&[("LINK_API_HOST", "https://api.merge.dev/some/path")]));
+    assert!(policy.contains("frame-src https://cdn.merge.dev https://api.merge.dev;"), "{policy}");
+    // What got past the configuration all the same keeps the page from starting.
+    let mut page = page(&[]);
+    page.frame_ancestors = vec!["https://app.example\n".to_owned()];
+    assert!(PageFiles::new(&page).is_err());
 }
 
 /// Merge's three regions: the script comes from one host, the dialog calls the region's own.

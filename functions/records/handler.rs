@@ -20,8 +20,8 @@ pub struct Records {
     pub retention: config::Retention,
 }
 
-/// The most bytes of records in one answer: Lambda's end at 6 MB, envelope and escapes included.
-const LARGEST_ANSWER: usize = 4 << 20;
+/// The most bytes of records in one answer, as they travel: Lambda's answers end at 6 MB, envelope included.
+const LARGEST_ANSWER: usize = 5 << 20;
 
 /// Answers one request.
 pub async fn handle(records: &Records, request: Request) -> Result<Answer, Problem> {
@@ -56,17 +56,24 @@ impl Room {
 
     /// Takes the room that a record needs.
     fn fit(&mut self, data: String) -> Result<Fit, Problem> {
-        if data.len() > LARGEST_ANSWER {
+        let size = size_on_the_way(&data);
+        if size > LARGEST_ANSWER {
             self.empty = false;
             return Ok(Fit::TooLarge);
         }
-        if data.len() > self.left && !self.empty {
+        if size > self.left && !self.empty {
             return Ok(Fit::Later);
         }
-        self.left = self.left.saturating_sub(data.len());
+        self.left = self.left.saturating_sub(size);
         self.empty = false;
         Ok(Fit::Whole(RawValue::from_string(data)?))
     }
+}
+
+/// Bytes of JSON in an answer of Lambda's, which carries the body as a JSON string: quotes, backslashes and line breaks
+/// take two.
+fn size_on_the_way(data: &str) -> usize {
+    data.len() + data.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n' | b'\r' | b'\t')).count()
 }
 
 #[cfg(test)]
@@ -74,7 +81,8 @@ mod tests {
     use super::*;
 
     fn json(bytes: usize) -> String {
-        format!("\"{}\"", "x".repeat(bytes - 2))
+        // Its two quotes take two bytes each.
+        format!("\"{}\"", "x".repeat(bytes - 4))
     }
 
     #[test]
@@ -85,6 +93,20 @@ mod tests {
         assert!(matches!(room.fit(json(10)).unwrap(), Fit::Whole(_)));
         assert!(matches!(Room::new().fit(json(LARGEST_ANSWER)).unwrap(), Fit::Whole(_)));
         assert!(matches!(Room::new().fit(json(LARGEST_ANSWER + 1)).unwrap(), Fit::TooLarge));
+    }
+
+    #[test]
+    fn what_grows_on_its_way_counts_as_large_as_it_arrives() {
+        for data in [r#"{"a":"b\"c\\d\u00e4"}"#, "{\n\t\"a\" :\r\n[1, 2]}", r#"["é😀"]"#, "12"] {
+            let carried = serde_json::to_string(data).unwrap();
+            assert_eq!(size_on_the_way(data), carried.len() - 2, "{data}");
+        }
+        // Half of what an answer holds, but quotes throughout.
+        let quotes = format!("\"{}\"", r#"\""#.repeat(LARGEST_ANSWER / 4));
+        assert!(quotes.len() < LARGEST_ANSWER);
+        let mut room = Room::new();
+        assert!(matches!(room.fit(quotes).unwrap(), Fit::TooLarge));
+        assert!(matches!(room.fit(json(100)).unwrap(), Fit::Whole(_)));
     }
 
     #[test]

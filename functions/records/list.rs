@@ -51,6 +51,7 @@ pub async fn list(
     let deleted_too = if include_deleted { "deleted" } else { "live" };
     let binding = [caller.organization.as_str(), &account_text, "records", &model, deleted_too];
     let start: Option<Position> = query.text("cursor").map(|text| cursor::decode(&binding, text)).transpose()?;
+    start.as_ref().and_then(|start| start.after.as_deref()).map_or(Ok(()), cursor::is_a_key)?;
 
     // 2. How far the copy reaches: read first, so that the answer never promises more than it holds.
     let checkpoint = records.store.checkpoint(id, endpoint).await?.unwrap_or_default();

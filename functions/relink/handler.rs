@@ -6,7 +6,8 @@ use lambda_http::Request;
 use shared::{
     ambient,
     api::{
-        access, allowance,
+        access,
+        allowance::{self, Risked},
         links::{EndUser, LinkTokenCreated, Relink},
     },
     config,
@@ -27,6 +28,7 @@ pub struct Relinks {
     pub linking: config::Linking,
     pub retention: config::Retention,
     pub limit: config::RelinkLimit,
+    pub refused: config::RefusedLimit,
 }
 
 /// Answers one request.
@@ -53,7 +55,9 @@ pub async fn handle(relinks: &Relinks, request: Request) -> Result<Answer, Probl
         magic_link: wanted.magic_link,
         expiry_minutes: relinks.linking.expiry_minutes,
     };
+    let risked = Risked::take(&relinks.store, &caller.organization, relinks.refused, now).await?;
     let answer = relinks.merge.create_link_token(&ask).await?;
+    risked.accepted(&relinks.store).await?;
 
     // 3. Note it, and reply.
     let event = Event::new(now, EventKind::RelinkStarted, &caller.subject);

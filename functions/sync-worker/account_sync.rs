@@ -20,7 +20,9 @@ use shared::{
 };
 
 use super::{
-    Invocation, WorkError, Worker, deletion,
+    Invocation, WorkError, Worker,
+    absence::{self, Standing},
+    deletion,
     endpoint_sync::{End, EndpointSync, Readable, Report},
     page_fetch::take_budget,
     signals,
@@ -194,12 +196,20 @@ async fn run(asked: Run<'_>, account: LinkedAccount, pages_before: u64) -> Resul
 /// Merge does not serve us now: a wake takes the account up again. A refused token may also mean that the account is
 /// gone; then nothing calls for it any more.
 pub async fn put_off(worker: &Worker, account: &LinkedAccount, error: &MergeError) -> Result<(), WorkError> {
-    let refused = error.kind() == ErrorKind::Unauthorized;
-    if refused && matches!(worker.merge.linked_account(&account.merge_id).await, Ok(None)) {
-        return signals::gone(worker, account).await;
-    }
     let mut findings = Findings::default();
-    state::hold_back(worker, account, error, &mut findings).await?;
+    let standing = match error.kind() {
+        ErrorKind::Unauthorized => absence::look(worker, account).await?.ok(),
+        _ => None,
+    };
+    match standing {
+        Some(Standing::Gone) => return signals::gone(worker, account).await,
+        // Neither the account nor its token is to blame before that is certain.
+        Some(Standing::Missing(look_at)) => {
+            findings.trouble = Some(TroubleCode::MergeUnavailable);
+            findings.resume_at = Some(look_at);
+        }
+        Some(Standing::Listed(_)) | None => state::hold_back(worker, account, error, &mut findings).await?,
+    }
     let of = AccountRef { organization: account.organization.clone(), account: account.id };
     state::save(worker, &of, None, &[], findings).await?;
     Ok(())

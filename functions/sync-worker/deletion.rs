@@ -1,5 +1,5 @@
 //! Deleting an account in two phases: first at Merge, then here. Nothing is erased before Merge has deleted the
-//! account or is known to have it no more; what a late worker writes after the first sweep is found by the second.
+//! account or is certain to have it no more; what a late worker writes after the first sweep is found by the second.
 //! Any step may be the last before a crash: the poller finds the account and the work goes on from its row.
 
 use std::collections::BTreeMap;
@@ -14,6 +14,7 @@ use shared::{
         schedule::{Due, PollClass},
     },
     merge::{ErrorKind, MergeError},
+    secrets::SecretsError,
     store::{
         accounts::Change,
         events::{Event, EventKind, SYSTEM},
@@ -23,7 +24,11 @@ use shared::{
     telemetry::{self, Metric},
 };
 
-use super::{Invocation, WorkError, Worker, state::add_event};
+use super::{
+    Invocation, WorkError, Worker,
+    absence::{self, Standing},
+    state::add_event,
+};
 
 /// Where an account that is gone at Merge waits for its retention to end.
 pub fn resting_place(account: AccountId) -> Due {
@@ -41,7 +46,7 @@ pub async fn delete(worker: &Worker, of: &AccountRef, invocation: &Invocation) -
     if !account.deletion.gone_at_merge {
         match delete_at_merge(worker, &account).await? {
             Ok(()) => note(worker, of, |account| account.deletion.gone_at_merge = true).await?,
-            Err(error) => return blocked(worker, &account, &error).await,
+            Err(why) => return blocked(worker, &account, &why).await,
         }
     }
 
@@ -75,48 +80,71 @@ pub async fn delete(worker: &Worker, of: &AccountRef, invocation: &Invocation) -
     Ok(())
 }
 
-/// An account that is gone at Merge's side: after its retention it is deleted here too, without asking Merge.
+/// An account that is gone at Merge's side: it comes back should Merge list it again, and after its retention it is
+/// deleted here too.
 pub async fn retire(worker: &Worker, account: LinkedAccount, invocation: &Invocation) -> Result<(), WorkError> {
+    match absence::look(worker, &account).await? {
+        Ok(Standing::Listed(listed)) => return absence::revive(worker, &account, &listed).await,
+        Ok(Standing::Gone) => {}
+        // Nobody knows: it rests on.
+        Ok(Standing::Missing(_)) | Err(_) => return Ok(()),
+    }
     if worker.now() < after(account.status_since, worker.settings.retention.deleted) {
         return Ok(());
     }
     let of = AccountRef { organization: account.organization, account: account.id };
     note(worker, &of, |account| {
         account.status = AccountStatus::Deleting;
-        account.deletion.gone_at_merge = true;
+        account.due = Due::every(PollClass::FiveMinutes, account.id);
     })
     .await?;
     delete(worker, &of, invocation).await
 }
 
-/// `Ok`: Merge has the account no more. The inner error says why that is not certain.
-async fn delete_at_merge(worker: &Worker, account: &LinkedAccount) -> Result<Result<(), MergeError>, WorkError> {
-    let token = worker.linking.token_of(account).await?;
-    let refused = match worker.merge.delete_account(account.category, &token).await {
-        Ok(()) => return Ok(Ok(())),
-        Err(error) => error,
-    };
-    if !matches!(refused.kind(), ErrorKind::Unauthorized | ErrorKind::NotFound) {
-        return Ok(Err(refused));
+/// Why a deletion waits.
+struct Blocked {
+    reason: &'static str,
+    key_refused: bool,
+}
+
+impl Blocked {
+    fn by(error: &MergeError) -> Self {
+        telemetry::count_by(Metric::MergeError, error.label(), 1);
+        tracing::warn!(error = telemetry::chain(error), "Merge does not delete an account");
+        Self { reason: error.label(), key_refused: error.is_api_key_refused() }
     }
+}
+
+/// `Ok`: Merge has the account no more. The inner error says why that is not certain.
+async fn delete_at_merge(worker: &Worker, account: &LinkedAccount) -> Result<Result<(), Blocked>, WorkError> {
+    let refused = match worker.linking.token_of(account).await {
+        Ok(token) => match worker.merge.delete_account(account.category, &token).await {
+            Ok(()) => return Ok(Ok(())),
+            Err(error) if matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::NotFound) => Blocked::by(&error),
+            Err(error) => return Ok(Err(Blocked::by(&error))),
+        },
+        // No call can be made for the account any more, and that never passes: the list alone can tell.
+        Err(SecretsError::WrongContext) => Blocked { reason: "token_undecryptable", key_refused: false },
+        Err(error) => return Err(error.into()),
+    };
     // Gone already, a fault of the token, or an outage of our key? The list needs the key alone.
-    Ok(match worker.merge.linked_account(&account.merge_id).await {
-        Ok(None) => Ok(()),
-        Ok(Some(_)) => Err(refused),
-        Err(error) => Err(error),
+    Ok(match absence::look(worker, account).await? {
+        Ok(Standing::Gone) => Ok(()),
+        Ok(Standing::Listed(_)) => Err(refused),
+        Ok(Standing::Missing(_)) => Err(Blocked { reason: "missing_at_merge", ..refused }),
+        Err(error) => Err(Blocked::by(&error)),
     })
 }
 
-async fn blocked(worker: &Worker, account: &LinkedAccount, error: &MergeError) -> Result<(), WorkError> {
-    telemetry::count_by(Metric::MergeError, error.label(), 1);
-    if error.is_api_key_refused() {
+async fn blocked(worker: &Worker, account: &LinkedAccount, why: &Blocked) -> Result<(), WorkError> {
+    if why.key_refused {
         telemetry::count(Metric::MergeApiKeyRefused, 1);
     }
-    tracing::warn!(account = %account.id, error = telemetry::chain(error), "a deletion waits for Merge; nothing is erased");
+    tracing::warn!(account = %account.id, reason = why.reason, "a deletion waits for Merge; nothing is erased");
     let now = worker.now();
     let of = AccountRef { organization: account.organization.clone(), account: account.id };
     if account.facts.trouble.is_none() {
-        let event = Event::new(now, EventKind::DeleteBlocked, SYSTEM).with("reason", error.label());
+        let event = Event::new(now, EventKind::DeleteBlocked, SYSTEM).with("reason", why.reason);
         add_event(worker, account, &event).await?;
     }
     note(worker, &of, |account| {

@@ -3,6 +3,7 @@
 //! A message is a hint or an order about one linked account; what is true is asked of Merge. Trouble at Merge's side
 //! is an outcome (the account is woken later); only what nobody expected fails a message and is received again.
 
+mod absence;
 mod account_sync;
 mod bus;
 mod deletion;

@@ -1,6 +1,7 @@
 //! What webhooks say: somebody linked, something became readable, an issue opened or closed, an account is gone. Each
 //! is checked against Merge or merely noted; none is believed.
 
+use jiff::Timestamp;
 use shared::{
     domain::{
         account::{AccountStatus, Issue, IssueStatus, LinkedAccount},
@@ -17,6 +18,7 @@ use shared::{
 
 use super::{
     Invocation, WorkError, Worker,
+    absence::{self, Standing},
     account_sync::{self, Ask},
     state::{add_event, set_status},
 };
@@ -53,15 +55,31 @@ pub async fn deleted(worker: &Worker, merge_id: &MergeLinkedAccountId) -> Result
     if !account.status.connected() {
         return Ok(());
     }
-    match worker.merge.linked_account(merge_id).await {
-        Ok(Some(_)) => Ok(()),
-        Ok(None) => gone(worker, &account).await,
+    match absence::look(worker, &account).await? {
+        Ok(Standing::Listed(_)) => Ok(()),
+        Ok(Standing::Missing(look_at)) => wake(worker, &account, look_at).await,
+        Ok(Standing::Gone) => gone(worker, &account).await,
         // A later poll finds out.
         Err(error) => account_sync::put_off(worker, &account, &error).await,
     }
 }
 
-/// Merge's list does not have the account any more: it is shown as disconnected and called no more.
+/// Merge's list does not have the account: it is looked at again when that may be proof.
+async fn wake(worker: &Worker, account: &LinkedAccount, at: Timestamp) -> Result<(), WorkError> {
+    let minute = worker.settings.clock.minute(at) + 1;
+    let woken = worker.store.change_account(&account.organization, account.id, |account| {
+        // A wake that comes sooner is followed by the next one.
+        if !account.status.connected() || account.due.is_wake() {
+            return Change::Keep;
+        }
+        account.due = account.due.wake(minute);
+        Change::Write
+    });
+    woken.await?;
+    Ok(())
+}
+
+/// Merge has the account no more: it is shown as disconnected and called no more.
 pub async fn gone(worker: &Worker, account: &LinkedAccount) -> Result<(), WorkError> {
     let now = worker.now();
     let mut left = false;
@@ -73,7 +91,6 @@ pub async fn gone(worker: &Worker, account: &LinkedAccount) -> Result<(), WorkEr
                 return Change::Keep;
             }
             set_status(account, AccountStatus::Deleted, now);
-            account.deletion.gone_at_merge = true;
             account.due = super::deletion::resting_place(account.id);
             account.updated_at = now;
             Change::Write

@@ -183,6 +183,7 @@ fn apply(
             set_status(account, details.status, now);
         }
         account.is_duplicate = details.is_duplicate;
+        account.deletion.missing_since = None;
     }
     let first_sync_failed = rows.iter().any(SyncStatus::first_sync_failed).then_some(TroubleCode::FirstSyncFailed);
     account.facts.unreadable.retain(|slug, _| !findings.read.contains(slug));

@@ -19,7 +19,7 @@ mod reader;
 mod sections;
 pub mod tls;
 
-pub use limits::{DeleteLimit, ExchangeLimit, Limit, RefreshLimit, RelinkLimit};
+pub use limits::{DeleteLimit, Limit, RefreshLimit, RefusedLimit, RelinkLimit};
 pub use page::{Page, PageLocale, PageMode};
 pub use reader::{ConfigError, Fault, Reader};
 pub(crate) use reader::{is_plain, is_secret};

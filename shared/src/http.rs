@@ -3,6 +3,7 @@
 //! A handler is `async fn(Request) -> Result<Answer, Problem>`; [`serve`] runs it under Lambda, and [`respond`] is one
 //! turn of that, for whoever hosts handlers otherwise. What goes wrong is a [`Problem`]; who asks is a [`Caller`].
 
+mod arrival;
 mod caller;
 mod input;
 mod problem;
@@ -11,7 +12,7 @@ use std::borrow::Cow;
 use std::future::Future;
 
 use ::http::{HeaderName, HeaderValue, StatusCode, header};
-use lambda_http::{Body, Request, RequestExt, Response, service_fn};
+use lambda_http::{Adapter, Body, Request, RequestExt, Response, service_fn};
 use serde::Serialize;
 use tracing::Instrument;
 
@@ -20,6 +21,7 @@ pub use input::{Query, account_id, body, body_or_default, path_parameter, query,
 pub use problem::{Code, Problem};
 
 use crate::telemetry;
+use arrival::Arrival;
 
 /// What a handler answers.
 pub type Answer = Response<Body>;
@@ -115,10 +117,11 @@ where
     Fut: Future<Output = Result<Answer, Problem>> + Send,
 {
     let handler = &handler;
-    lambda_http::run(service_fn(|request: Request| async move {
-        Ok::<_, std::convert::Infallible>(respond(request, handler).await)
-    }))
-    .await
+    let service =
+        service_fn(
+            |request: Request| async move { Ok::<_, std::convert::Infallible>(respond(request, handler).await) },
+        );
+    lambda_http::lambda_runtime::run(Arrival(Adapter::from(service))).await
 }
 
 /// Answers one request: runs the handler within the invocation's span, turns a [`Problem`] into an answer and logs it,

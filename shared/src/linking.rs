@@ -95,6 +95,8 @@ pub enum Refusal {
     Leaving,
     /// Merge says that there is no such account any more.
     Gone,
+    /// Merge refuses the token that was delivered for an account which stands.
+    StaleToken,
 }
 
 impl Refusal {
@@ -104,6 +106,7 @@ impl Refusal {
             Self::NotOurs => "not_ours",
             Self::Leaving => "leaving",
             Self::Gone => "gone",
+            Self::StaleToken => "stale_token",
         }
     }
 }

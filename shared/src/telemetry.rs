@@ -103,6 +103,8 @@ metrics! {
     MergeError,
     /// Merge refused our API key: an outage, for the operator.
     MergeApiKeyRefused,
+    /// Merge's list does not have an account of ours. Dimension: `one`, or `all` while it has no account at all.
+    MergeAccountsMissing,
     /// Merge sent a field's value that this build does not know. Dimension: the type.
     MergeContractDrift,
     /// A token ciphertext would not decrypt under its row's context.

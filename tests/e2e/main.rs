@@ -6,6 +6,7 @@
 
 mod harness;
 
+mod absence;
 mod access;
 mod broken_answers;
 mod cargo_dev;

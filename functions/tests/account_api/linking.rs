@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 
 use futures::future::join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use shared::domain::account::AccountStatus;
 use shared::domain::ids::MergeLinkedAccountId;
 use shared::linking::{Admission, LinkedEvent, Refusal};
 use shared::store::exchange::{InFlight, Stage};
@@ -171,6 +172,98 @@ fn an_event_of_an_account_that_is_gone_stores_nothing() {
         let outcome = world.linking.linked(&event, Timestamp::now()).await.unwrap();
         assert_eq!(outcome, Admission::Refused(Refusal::Gone));
         assert_eq!(world.rows("ORG#acme").await, before);
+    });
+}
+
+/// A `LinkedAccount.linked` of Merge's only account.
+fn linked<'a>(merge_id: &'a MergeLinkedAccountId, origin_id: &'a str, token: &'a str) -> LinkedEvent<'a> {
+    LinkedEvent { merge_id, end_user_origin_id: origin_id, category: "hris", is_relink: false, token: Some(token) }
+}
+
+#[test]
+fn a_recorded_event_with_an_old_token_is_left_and_holds_nothing_up() {
+    run(async {
+        let world = World::new().await;
+        let id = world.connect("acme", "k1").await;
+        let (merge_id, origin_id, recorded) = delivered(&world).await;
+        let account = world.account(&id).await;
+        let old = world.linking.token_of(&account).await.unwrap();
+        let fresh = world.linking.merge.regenerate_token(account.category, &old).await.unwrap();
+        let fresh = world.linking.closed(&account.organization, &merge_id, &fresh).await.unwrap();
+        world.change(&id, |account| account.token.clone_from(&fresh)).await;
+        let before = world.account(&id).await;
+        for is_relink in [false, true] {
+            let event = LinkedEvent { is_relink, ..linked(&merge_id, &origin_id, &recorded) };
+            let outcome = world.linking.linked(&event, Timestamp::now()).await.unwrap();
+            assert_eq!(outcome, Admission::Refused(Refusal::StaleToken));
+        }
+        assert_eq!(world.account(&id).await, before);
+    });
+}
+
+#[test]
+fn a_recorded_relink_is_no_relink() {
+    run(async {
+        let world = World::new().await;
+        let id = world.connect("acme", "k1").await;
+        let (merge_id, origin_id, token) = delivered(&world).await;
+        let told = LinkedEvent { is_relink: true, ..linked(&merge_id, &origin_id, &token) };
+        let at = |minutes| Timestamp::now() + SignedDuration::from_mins(minutes);
+        let kinds = async || events(&world, &id).await.iter().map(|event| event["type"].clone()).collect::<Vec<_>>();
+
+        // Somebody asked for one, and closed the page: it counts, once.
+        world.ask("acme", format!("POST /v1/linked-accounts/{id}/relink"), Value::Null).await.expect(201);
+        let outcome = world.linking.linked(&told, at(1)).await.unwrap();
+        assert!(matches!(outcome, Admission::Relinked(_)), "{outcome:?}");
+        let (before, kinds_before) = (world.account(&id).await, kinds().await);
+        assert_eq!(kinds_before.iter().filter(|kind| *kind == "relinked").count(), 1);
+        for minutes in [2, 12, 60, 24 * 60] {
+            let outcome = world.linking.linked(&told, at(minutes)).await.unwrap();
+            assert_eq!(outcome, Admission::Unchanged(before.clone()), "{minutes} minutes later");
+        }
+
+        // It needs one, and by Merge's word still does: the recording repairs nothing.
+        world.control("POST", &format!("/_sandbox/accounts/{merge_id}/relink-needed"), json!({})).await;
+        world.change(&id, |account| account.status = AccountStatus::RelinkNeeded).await;
+        let needs = world.account(&id).await;
+        assert_eq!(world.linking.linked(&told, at(30)).await.unwrap(), Admission::Unchanged(needs.clone()));
+        assert_eq!((world.account(&id).await, kinds().await), (needs, kinds_before));
+    });
+}
+
+#[test]
+fn what_counted_as_gone_and_is_not_comes_back_when_it_is_linked() {
+    run(async {
+        let world = World::new().await;
+        let id = world.connect("acme", "k1").await;
+        let (merge_id, origin_id, token) = delivered(&world).await;
+        world.change(&id, |account| account.status = AccountStatus::Deleted).await;
+        let outcome = world.linking.linked(&linked(&merge_id, &origin_id, &token), Timestamp::now()).await.unwrap();
+        assert!(matches!(outcome, Admission::Relinked(_)), "{outcome:?}");
+        assert_eq!(world.list("acme").await, [(id.clone(), "COMPLETE".to_owned())]);
+        // Its owner is having it deleted: nothing brings it back.
+        world.change(&id, |account| account.status = AccountStatus::Deleting).await;
+        let outcome = world.linking.linked(&linked(&merge_id, &origin_id, &token), Timestamp::now()).await.unwrap();
+        assert_eq!(outcome, Admission::Refused(Refusal::Leaving));
+    });
+}
+
+#[test]
+fn what_counted_as_gone_is_what_connecting_the_category_again_opens() {
+    run(async {
+        let world = World::with(&[("ORIGIN_ID_STRATEGY", "one_per_category")]).await;
+        let id = world.connect("acme", "k1").await;
+        world.change(&id, |account| account.status = AccountStatus::Deleted).await;
+        let account = world.account(&id).await;
+        world.linking.store.free_slot(&account.organization, account.category, account.id).await.unwrap();
+        // Another attempt under the same origin id, at which Merge opens the same account.
+        let (attempt, link_token) = world.link_token("acme", "hris").await;
+        assert_ne!(attempt, id);
+        let public_token = world.dialog(&link_token, "k1").await;
+        assert_eq!(world.exchange("acme", &public_token).await.expect(200)["id"], json!(id));
+        assert_eq!(world.list("acme").await, [(id.clone(), "COMPLETE".to_owned())]);
+        let again = world.ask("acme", "POST /v1/link-tokens", json!({"category": "hris"})).await;
+        again.refused(409, "already_connected");
     });
 }
 

@@ -97,7 +97,7 @@ fn a_disconnected_account_is_read_and_not_used() {
         assert_eq!(world.list("acme").await, [(id.clone(), "DELETED".to_owned())]);
         world.ask("acme", &format!("DELETE {path}"), Value::Null).await.expect(202);
         let account = world.account(&id).await;
-        assert!(account.deletion.gone_at_merge, "there is nothing to ask of Merge");
+        assert!(!account.deletion.gone_at_merge, "Merge is asked again before anything is erased");
     });
 }
 

@@ -106,7 +106,7 @@ fn records_are_paged_byte_for_byte_and_without_the_deleted() {
 }
 
 #[test]
-fn an_answer_ends_at_four_megabytes_and_says_what_is_too_large() {
+fn an_answer_ends_at_five_megabytes_and_says_what_is_too_large() {
     run(async {
         let world = World::new().await;
         let id = world.connect("acme", "k1").await;
@@ -124,23 +124,28 @@ fn an_answer_ends_at_four_megabytes_and_says_what_is_too_large() {
             .collect();
             (format!("{{\"id\":\"{name}\",\"modified_at\":\"2026-01-01T00:00:00Z\",\"x\":\"{noise}\"}}"), Action::Added)
         };
-        page(&world, &id, &start, &[sized("a", 3_000_000), sized("b", 3_000_000), sized("huge", 5_000_000)]).await;
+        // Lambda carries each of its quotes as two bytes, and each backslash.
+        let quotes = r#"\""#.repeat(1_500_000);
+        let quoted = format!("{{\"id\":\"quoted\",\"modified_at\":\"2026-01-01T00:00:00Z\",\"x\":\"{quotes}\"}}");
+        let quoted = (quoted, Action::Added);
+        page(&world, &id, &start, &[sized("a", 3_000_000), sized("b", 3_000_000), sized("huge", 5_500_000), quoted])
+            .await;
         let (mut seen, mut cursor, mut pages) = (BTreeSet::new(), String::new(), 0);
         loop {
             let answer = get(&world, &id, &format!("/records/hris.Employee?limit=100{cursor}")).await;
-            assert!(answer.text.len() < 6_000_000);
+            assert!(serde_json::to_string(&answer.text).unwrap().len() < 6 << 20, "as Lambda carries it");
             let list = answer.expect(200);
             for record in list["results"].as_array().unwrap() {
                 let key = record["id"].as_str().unwrap();
-                assert_eq!(record["too_large"] == true, key == "huge");
-                assert_eq!(record["data"].is_null(), key == "huge");
+                let too_large = key == "huge" || key == "quoted";
+                assert_eq!((record["too_large"] == true, record["data"].is_null()), (too_large, too_large), "{key}");
                 seen.insert(key.to_owned());
             }
             pages += 1;
             let Some(next) = list["next_cursor"].as_str() else { break };
             cursor = format!("&cursor={next}");
         }
-        assert_eq!((seen.len(), pages), (3, 2));
+        assert_eq!((seen.len(), pages), (4, 2));
     });
 }
 
@@ -186,5 +191,34 @@ fn the_feed_tells_every_change_once_and_in_order() {
         let one = get(&world, &id, "/changes?model=hris.Team").await.expect(200);
         assert_eq!(one["results"], json!([]));
         get(&world, &id, "/changes?model=crm.Account").await.refused(400, "invalid_request");
+    });
+}
+
+#[test]
+fn a_cursor_that_its_owner_edited_is_refused_and_no_fault_of_ours() {
+    run(async {
+        let world = World::new().await;
+        let id = world.connect("acme", "k1").await;
+        let keys = ["", "a", "~", "\u{0}", "#", &"x".repeat(1_000), &"x".repeat(1_025), &"ä".repeat(2_000)];
+        let ask = async |path: &str, list: &[&str], position: Value| {
+            let binding = [&["acme"], list].concat();
+            let cursor = shared::api::cursor::encode(&binding, &position).unwrap();
+            let answer = world.ask("acme", format!("GET {path}?cursor={cursor}"), Value::Null).await;
+            let refused = answer.status == 400 && answer.body["code"] == "cursor_invalid";
+            assert!(answer.status == 200 || refused, "{path} {position}: {}", answer.text);
+        };
+        let path = format!("/v1/linked-accounts/{id}");
+        for key in keys {
+            for shard in [0, 7, 255] {
+                let list = [id.as_str(), "records", "hris.Employee", "live"];
+                let position = json!({"shard": shard, "after": key});
+                ask(&format!("{path}/records/hris.Employee"), &list, position).await;
+            }
+            ask(&format!("{path}/events"), &[&id, "events"], json!(key)).await;
+            let position = json!({"hris.employees": {"tag": key, "next": 1_000, "at": Timestamp::now()}});
+            ask(&format!("{path}/changes"), &[&id, "changes", ""], position).await;
+        }
+        let nobody = "00000000-0000-4000-8000-000000000000";
+        ask("/v1/linked-accounts", &["accounts", "", "", ""], json!({"attempts": true, "after": nobody})).await;
     });
 }

@@ -143,3 +143,24 @@ fn a_hundred_bad_exchanges_do_not_close_merge_to_others() {
         world.connect("globex", "k1").await;
     });
 }
+
+#[test]
+fn checklist_20_no_id_turns_one_route_into_another() {
+    run(async {
+        let world = World::new().await;
+        world.connect("acme", "k1").await;
+        let body = || json!({"display_name": "x"});
+        for id in ["linked-accounts", "events", "sync", "sync-status", "relink"] {
+            for (scopes, routes) in [
+                ("tether/linked-accounts:write", ["PATCH {}", "POST {}/sync", "POST {}/relink", "DELETE {}"]),
+                ("tether/linked-accounts:read", ["GET {}", "GET {}/", "GET {}/events", "GET {}/sync-status"]),
+            ] {
+                for route in routes {
+                    let route = route.replace("{}", &format!("/v1/linked-accounts/{id}"));
+                    let body = if route.starts_with("PATCH") { body() } else { Value::Null };
+                    world.ask_with("acme", scopes, &route, body).await.refused(404, "not_found");
+                }
+            }
+        }
+    });
+}

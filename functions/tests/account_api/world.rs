@@ -116,12 +116,13 @@ impl World {
                 linking: linking.clone(),
                 retention: retention.clone(),
                 limiter: Limiter::new(linking.token_burst),
+                refused: section(variables),
             },
             exchanges: Exchanges {
                 linking: core.clone(),
                 queue: queue.clone(),
                 identity: identity.clone(),
-                limit: section(variables),
+                refused: section(variables),
             },
             relinks: Relinks {
                 store: store.clone(),
@@ -130,6 +131,7 @@ impl World {
                 linking: linking.clone(),
                 retention: retention.clone(),
                 limit: section(variables),
+                refused: section(variables),
             },
             deletes: Deletes {
                 store: store.clone(),
@@ -146,6 +148,7 @@ impl World {
                 clock: Clock::REAL,
                 retention: retention.clone(),
                 limit: section(variables),
+                refused: section(variables),
             },
             records: Records { store, identity, retention },
             linking: core,
@@ -163,9 +166,17 @@ impl World {
         self.ask_with(organization, scopes, route.as_ref(), body).await
     }
 
+    /// A request of a service for an organization: its token names no end user.
+    pub async fn ask_as_a_service(&self, organization: &str, route: &str, body: Value) -> Answer {
+        self.answer(route, || event(organization, "tether/linked-accounts:write", route, &body, false)).await
+    }
+
     /// A request of an organization with these scopes. `route`: method and path, query included.
     pub async fn ask_with(&self, organization: &str, scopes: &str, route: &str, body: Value) -> Answer {
-        let request = || event(organization, scopes, route, &body);
+        self.answer(route, || event(organization, scopes, route, &body, true)).await
+    }
+
+    async fn answer(&self, route: &str, request: impl Fn() -> Request) -> Answer {
         let path = route.split(' ').nth(1).unwrap_or_default().split('?').next().unwrap_or_default();
         let last = path.rsplit('/').next().unwrap_or_default();
         let answer = match (route.split(' ').next().unwrap(), path, last) {
@@ -344,7 +355,7 @@ async fn sdk(endpoint: &str) -> SdkConfig {
 }
 
 /// What API Gateway makes of a request.
-fn event(organization: &str, scopes: &str, route: &str, body: &Value) -> Request {
+fn event(organization: &str, scopes: &str, route: &str, body: &Value, labels: bool) -> Request {
     let (method, url) = route.split_once(' ').unwrap();
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
     let mut segments = path.split('/').skip(3);
@@ -362,7 +373,7 @@ fn event(organization: &str, scopes: &str, route: &str, body: &Value) -> Request
             "http": { "method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1" },
             "authorizer": { "jwt": { "scopes": [], "claims": {
                 "sub": format!("{organization}-user"), "org_id": organization, "scope": scopes,
-                "email": "admin@example.com", "org_name": "Example",
+                "email": if labels { "admin@example.com" } else { "" }, "org_name": if labels { "Example" } else { "" },
             }}},
         },
         "body": body, "isBase64Encoded": false,

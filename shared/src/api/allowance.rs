@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::config::Limit;
+use crate::config::{Limit, RefusedLimit};
 use crate::domain::ids::OrganizationId;
 use crate::http::Problem;
-use crate::store::{Store, limits::Counter};
+use crate::store::{Store, StoreError, limits::Counter};
 
 /// Counts one use. 429 with what is left of the minute when there were more than the limit.
 pub async fn take(
@@ -23,4 +23,32 @@ pub async fn take(
     }
     let second = now.as_second().rem_euclid(60).unsigned_abs();
     Err(Problem::rate_limited(Duration::from_secs(60 - second)))
+}
+
+/// A call that Merge may refuse, counted before it is made, so that a hundred at once are held back too. What is not
+/// given back was refused: Merge blocks whoever causes too many errors, and with us everybody.
+#[derive(Debug)]
+#[must_use]
+pub struct Risked {
+    of: OrganizationId,
+    at: Timestamp,
+}
+
+impl Risked {
+    /// Counts a call. 429 when so many were refused, or are under way, in this minute.
+    pub async fn take(
+        store: &Store,
+        of: &OrganizationId,
+        limit: RefusedLimit,
+        now: Timestamp,
+    ) -> Result<Self, Problem> {
+        take(store, of, Counter::Refused, limit.0, now).await?;
+        Ok(Self { of: of.clone(), at: now })
+    }
+
+    /// Merge accepted the call.
+    pub async fn accepted(self, store: &Store) -> Result<(), StoreError> {
+        store.count(&self.of, Counter::Refused, -1, self.at).await?;
+        Ok(())
+    }
 }

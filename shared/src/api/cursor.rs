@@ -13,6 +13,9 @@ use crate::http::{Code, Problem};
 /// The longest cursor that is read, in bytes. A change-feed cursor holds a position for each of some thirty models.
 const LONGEST: usize = 8 * 1024;
 
+/// The longest key that a position may hold, in bytes; DynamoDB's sort keys end at 1,024.
+const LONGEST_KEY: usize = 1_000;
+
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Sealed<T> {
     /// What the cursor is for.
@@ -37,6 +40,14 @@ pub fn decode<T: DeserializeOwned>(binding: &[&str], cursor: &str) -> Result<T, 
         Some(sealed) if sealed.b == bound(binding) => Ok(sealed.p),
         _ => Err(Problem::new(Code::CursorInvalid, "The cursor is not one that this list gave.")),
     }
+}
+
+/// Refuses a position that cannot be part of a key of ours: the store would take it for a fault of ours.
+pub fn is_a_key(position: &str) -> Result<(), Problem> {
+    if position.is_empty() || position.len() > LONGEST_KEY {
+        return Err(Problem::new(Code::CursorInvalid, "The cursor is not one that this list gave."));
+    }
+    Ok(())
 }
 
 fn bound(binding: &[&str]) -> String {

@@ -66,9 +66,9 @@ impl Language {
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EndUser {
-    /// At most 200 characters.
+    /// At most 100 characters.
     pub email: String,
-    /// At most 200 characters.
+    /// At most 100 characters.
     pub organization_name: String,
 }
 
@@ -79,8 +79,8 @@ impl std::fmt::Debug for EndUser {
     }
 }
 
-/// The longest display label and integration slug, in characters.
-const LONGEST_LABEL: usize = 200;
+/// The longest display label and integration slug, in characters: Merge has refused longer ones.
+const LONGEST_LABEL: usize = 100;
 
 impl EndUser {
     /// The labels of an end user: those of the token, else those of the request. 400 with neither.

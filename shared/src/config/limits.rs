@@ -10,14 +10,15 @@ pub struct Limit {
     pub per_minute: u32,
 }
 
-/// `REFUSED_EXCHANGES_PER_MINUTE`, 1 to 9, default 6: exchanges that Merge may refuse. Merge blocks an address, and so
-/// every organization behind it, after 20 errors in 10 s; our own breaker opens after 10.
+/// `REFUSED_CALLS_PER_MINUTE`, 1 to 9, default 6: calls that Merge may refuse, of all that people make in an
+/// organization. Merge blocks an address, and so every organization behind it, after 20 errors in 10 s; our own breaker
+/// opens after 10.
 #[derive(Clone, Copy, Debug)]
-pub struct ExchangeLimit(pub Limit);
+pub struct RefusedLimit(pub Limit);
 
-impl Section for ExchangeLimit {
+impl Section for RefusedLimit {
     fn read(reader: &mut Reader<'_>) -> Self {
-        Self(Limit { per_minute: reader.number_or("REFUSED_EXCHANGES_PER_MINUTE", 6, 1, 9) })
+        Self(Limit { per_minute: reader.number_or("REFUSED_CALLS_PER_MINUTE", 6, 1, 9) })
     }
 }
 

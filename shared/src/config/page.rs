@@ -127,6 +127,11 @@ impl Page {
         origin(&self.link_script_url)
     }
 
+    /// Origin of what the dialog calls.
+    pub fn link_api_origin(&self) -> String {
+        origin(&self.link_api_host)
+    }
+
     /// Origin of the brand's logo, when it is on a host of its own.
     pub fn brand_logo_origin(&self) -> Option<String> {
         let url = Url::parse(self.brand_logo.as_deref()?).ok()?;

@@ -118,7 +118,13 @@ impl<'a> Reader<'a> {
         if value.is_empty() {
             return value;
         }
+        // Values go into a policy's directives: what ends one, or what a parser would silently leave out, stands in none.
+        let written_out = value.bytes().all(|byte| byte.is_ascii_graphic() && !b";,\"'".contains(&byte));
         match Url::parse(&value) {
+            _ if !written_out => {
+                self.fault(variable, "must be a URL without spaces, quotes, commas or semicolons");
+                String::new()
+            }
             Ok(url) if is_plain(&url) && is_secret(&url) => value.trim_end_matches('/').to_owned(),
             Ok(url) if is_plain(&url) && url.scheme() == "http" => {
                 self.fault(variable, "must be an https URL");

@@ -106,9 +106,12 @@ pub struct LinkedAccount {
 /// How far the deletion of an account has come, so that a crash repeats no call to Merge and skips no sweep.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deletion {
-    /// Merge has deleted it, or has it no more.
+    /// Merge has deleted it, or is certain to have it no more.
     #[serde(default)]
     pub gone_at_merge: bool,
+    /// Merge's list did not have it at this time, nor since; no proof that it is gone before some time has passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_since: Option<Timestamp>,
     /// The first sweep found nothing left at this time; the second looks again once every worker has ended.
     #[serde(default)]
     pub swept_at: Option<Timestamp>,

@@ -21,6 +21,10 @@ use crate::{
 
 /// How long after a relink another word of it is the same one: the exchange and the webhook both tell.
 const SAME_RELINK: SignedDuration = SignedDuration::from_mins(10);
+/// The longest that a link token opens the dialog, and so the longest between asking for a relink and hearing of it.
+const LONGEST_LINK_TOKEN: SignedDuration = SignedDuration::from_hours(12);
+/// Events among which the request for a relink is looked for.
+const NEWEST_EVENTS: usize = 100;
 
 impl Linking {
     /// Decides a claim and stores what follows. May be repeated with the same claim.
@@ -84,7 +88,7 @@ impl Linking {
         if account.category != claim.category || !same_origin {
             return Ok(Admission::Refused(Refusal::NotOurs));
         }
-        if !account.status.connected() {
+        if account.status == AccountStatus::Deleting {
             return Ok(Admission::Refused(Refusal::Leaving));
         }
 
@@ -94,19 +98,22 @@ impl Linking {
             Err(SecretsError::WrongContext) => false,
             Err(error) => return Err(error.into()),
         };
-        let again = linked_again(&account, claim, now);
+        // It counted as gone, and its token opens it: it is connected as before.
+        let back = account.status == AccountStatus::Deleted;
+        let again = back || self.linked_again(&account, claim, details, same_token, now).await?;
         if same_token && !again {
             return self.unchanged(account, claim).await;
         }
         // Nobody asked to repair this account, and an attempt to add one is open: the attempt found the duplicate.
         let duplicate = account.status == AccountStatus::Complete && matches!(claim.source, Source::Exchange { .. });
-        if let Some(slot) = slot.filter(|_| duplicate) {
+        let reserved_again = |slot: &&Slot| back && slot.origin_id == account.origin_id;
+        if let Some(slot) = slot.filter(|slot| duplicate || reserved_again(slot)) {
             self.store.free_reservation(slot).await?;
         }
 
         let earlier = account.public_token_hash.clone();
         let changed = self.store.change_account(&owner.organization, owner.account, |account| {
-            if !account.status.connected() {
+            if account.status == AccountStatus::Deleting {
                 return Change::Keep;
             }
             relink(account, claim, details, same_token, again, now);
@@ -116,6 +123,9 @@ impl Linking {
             return Ok(Admission::Refused(Refusal::Leaving));
         };
         self.forget_exchange(earlier, claim).await?;
+        if back {
+            self.store.hold_slot(&account, now).await?;
+        }
         if again {
             self.record_admission(&account, EventKind::Relinked, &claim.source, now).await;
             return Ok(Admission::Relinked(account));
@@ -144,6 +154,40 @@ impl Linking {
         Ok(Admission::Unchanged(account))
     }
 
+    /// Whether the claim is news of a relink, and not an echo of one, or of the first link. A webhook may be a recording,
+    /// whose word alone makes no relink: the account must be repaired by it, or somebody must have asked for one.
+    async fn linked_again(
+        &self,
+        account: &LinkedAccount,
+        claim: &Claim,
+        details: &AccountDetails,
+        same_token: bool,
+        now: Timestamp,
+    ) -> Result<bool, LinkError> {
+        let heard = account.relinked_at.is_some_and(|at| now.duration_since(at) < SAME_RELINK);
+        match &claim.source {
+            Source::Webhook { is_relink } => {
+                let told = *is_relink && !heard;
+                let repaired = !same_token || repairs(account, details);
+                Ok(told && (repaired || self.relink_is_open(account, now).await?))
+            }
+            Source::Exchange { .. } => {
+                let known = account.public_token_hash.is_some() && account.public_token_hash == claim.public_token_hash;
+                // The webhook completed the link, and this is the page's word of the same.
+                let first = account.public_token_hash.is_none() && now.duration_since(account.created_at) < SAME_RELINK;
+                Ok(!known && !first && (!heard || account.status == AccountStatus::RelinkNeeded))
+            }
+        }
+    }
+
+    /// Somebody asked for a relink, in the life of a link token, that nothing has been heard of since.
+    async fn relink_is_open(&self, account: &LinkedAccount, now: Timestamp) -> Result<bool, LinkError> {
+        let since = now.saturating_sub(LONGEST_LINK_TOKEN).unwrap_or(Timestamp::MIN);
+        let since = account.relinked_at.map_or(since, |relinked_at| relinked_at.max(since));
+        let newest = self.store.events(account.id, None, NEWEST_EVENTS, now).await?;
+        Ok(newest.events.iter().any(|(_, event)| event.kind == EventKind::RelinkStarted && event.at > since))
+    }
+
     /// An account knows its last exchange only; the row of an earlier one goes at once.
     async fn forget_exchange(&self, earlier: Option<String>, claim: &Claim) -> Result<(), LinkError> {
         let replaced = |hash: &String| claim.public_token_hash.as_ref().is_some_and(|new| new != hash);
@@ -161,18 +205,14 @@ fn names_the_claim(details: &AccountDetails, claim: &Claim) -> bool {
     details.merge_id.as_ref() == Some(&claim.merge_id) && same_category
 }
 
-/// Whether the claim is news of a relink, and not an echo of one, or of the first link.
-fn linked_again(account: &LinkedAccount, claim: &Claim, now: Timestamp) -> bool {
-    let heard = account.relinked_at.is_some_and(|at| now.duration_since(at) < SAME_RELINK);
-    match &claim.source {
-        Source::Webhook { is_relink } => *is_relink && !heard,
-        Source::Exchange { .. } => {
-            let known = account.public_token_hash.is_some() && account.public_token_hash == claim.public_token_hash;
-            // The webhook completed the link, and this is the page's word of the same.
-            let first = account.public_token_hash.is_none() && now.duration_since(account.created_at) < SAME_RELINK;
-            !known && !first && (!heard || account.status == AccountStatus::RelinkNeeded)
-        }
-    }
+/// The account needed a relink, and by Merge's word of now needs none.
+fn repairs(account: &LinkedAccount, details: &AccountDetails) -> bool {
+    let needed = account.status == AccountStatus::RelinkNeeded;
+    (needed && details.status != AccountStatus::RelinkNeeded) || token_refused(account)
+}
+
+fn token_refused(account: &LinkedAccount) -> bool {
+    account.facts.trouble.as_ref().is_some_and(|trouble| trouble.code == TroubleCode::AccountTokenRefused)
 }
 
 fn relink(
@@ -197,7 +237,8 @@ fn relink(
     if again {
         account.relinked_at = Some(now);
     }
-    if account.facts.trouble.as_ref().is_some_and(|trouble| trouble.code == TroubleCode::AccountTokenRefused) {
+    account.deletion.missing_since = None;
+    if token_refused(account) {
         account.facts.trouble = None;
     }
     let class = poll_class(PollFacts {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::{Admission, Claim, LinkError, Linking, Refusal, Source};
 use crate::{
     domain::{
+        account::AccountStatus,
         category::Category,
         ids::{MergeLinkedAccountId, OrganizationId},
         origin::EndUserOriginId,
@@ -33,7 +34,10 @@ impl Linking {
         // 1. Whose could it be? An account that stands, or a reservation that the origin id names.
         let owner = self.store.account_of(event.merge_id).await?;
         let (organization, category) = match &owner {
-            Some(account) if !account.status.connected() => return Ok(Admission::Refused(Refusal::Leaving)),
+            // What merely counted as gone may be back.
+            Some(account) if account.status == AccountStatus::Deleting => {
+                return Ok(Admission::Refused(Refusal::Leaving));
+            }
             Some(account) => (account.organization.clone(), account.category),
             None => match self.reserved(event).await? {
                 Some(found) => found,
@@ -47,10 +51,10 @@ impl Linking {
         let delivered = TokenContext::Webhook { merge_id: event.merge_id };
         let token = BASE64.decode(token).map_err(|_| SecretsError::WrongContext)?;
         let token = self.tokens.decrypt(&token, delivered).await?;
-        if let Some(account) = owner.filter(|_| !event.is_relink)
-            && self.token_of(&account).await?.expose() == token.expose()
+        if let Some(account) = owner.as_ref().filter(|account| !event.is_relink && account.status.connected())
+            && self.token_of(account).await?.expose() == token.expose()
         {
-            return Ok(Admission::Unchanged(account));
+            return Ok(Admission::Unchanged(account.clone()));
         }
         let ciphertext = self.closed(&organization, event.merge_id, &token).await?;
         // 3. The same rules as for an exchange.
@@ -67,9 +71,11 @@ impl Linking {
         match self.admit(&claim, now).await {
             Err(LinkError::Merge(error)) if matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::NotFound) => {
                 // An old event of an account that is gone, or an outage of our key? Merge's own list tells.
-                match self.merge.linked_account(event.merge_id).await? {
-                    None => Ok(Admission::Refused(Refusal::Gone)),
-                    Some(_) => Err(LinkError::Merge(error)),
+                match (self.merge.linked_account(event.merge_id).await?, owner) {
+                    (None, _) => Ok(Admission::Refused(Refusal::Gone)),
+                    // The account stands with a newer token: whoever repeats an old event must not hold up its queue.
+                    (Some(_), Some(_)) => Ok(Admission::Refused(Refusal::StaleToken)),
+                    (Some(_), None) => Err(LinkError::Merge(error)),
                 }
             }
             decided => decided,

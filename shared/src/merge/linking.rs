@@ -247,6 +247,18 @@ impl MergeClient {
         Ok(None)
     }
 
+    /// Whether Merge lists any account at all, with the API key alone. None at all is what the key of another environment
+    /// or organization looks like.
+    pub async fn has_linked_accounts(&self) -> Result<bool, MergeError> {
+        for tests in [TestAccounts::Exclude, TestAccounts::Only] {
+            let page: Page = self.fetch(list(tests).query("page_size", "1")).await?;
+            if !page.results.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Merge's ids of the set of accounts that were linked with the same credentials, the account itself included.
     /// Only production accounts have duplicates. Other organizations' accounts are in it: show none of them.
     pub async fn duplicates(&self, merge_id: &MergeLinkedAccountId) -> Result<Vec<MergeLinkedAccountId>, MergeError> {

@@ -8,6 +8,7 @@ use futures::future::try_join_all;
 use super::{
     Store, StoreError,
     account_item::{from_item, to_item},
+    error::{FIRST_PAUSE, jitter},
     item::{n, s},
     keys::{self, prefix},
     pending::{Slot, SlotState},
@@ -120,7 +121,11 @@ impl Store {
         id: AccountId,
         mut change: impl FnMut(&mut LinkedAccount) -> Change,
     ) -> Result<Option<LinkedAccount>, StoreError> {
-        for _ in 0..CHANGE_ATTEMPTS {
+        for attempt in 0..CHANGE_ATTEMPTS {
+            if attempt > 0 {
+                // Whoever writes the row often must not win every time.
+                tokio::time::sleep(jitter(FIRST_PAUSE * 2u32.pow(attempt))).await;
+            }
             let Some(mut account) = self.account(of, id).await? else { return Ok(None) };
             if change(&mut account) == Change::Keep || self.save_account(&mut account).await? == Saved::Written {
                 return Ok(Some(account));

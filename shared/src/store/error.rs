@@ -87,7 +87,7 @@ impl Fault {
 }
 
 const ATTEMPTS: u32 = 5;
-const FIRST_PAUSE: Duration = Duration::from_millis(25);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(25);
 
 /// Runs a call until it succeeds, its condition fails, or the attempts are used up. Contention and lost answers are
 /// tried again after a pause with full jitter.
@@ -115,6 +115,6 @@ where
     }
 }
 
-fn jitter(most: Duration) -> Duration {
+pub(super) fn jitter(most: Duration) -> Duration {
     most.mul_f64(crate::ambient::fraction())
 }

@@ -21,22 +21,28 @@ use crate::domain::{
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counter {
-    /// Exchanges that Merge has not accepted.
-    Exchange,
+    /// Calls that Merge has not accepted, of those that it may refuse for what a caller sent.
+    Refused,
     Relink,
     /// Syncs that people ask for.
     Refresh,
     Delete,
+    /// Names and marks that people give an account.
+    Patch,
+    /// Questions for an account's duplicates.
+    Duplicates,
 }
 
 impl Counter {
     /// Its attribute in the row of the minute.
     fn label(self) -> &'static str {
         match self {
-            Self::Exchange => "exchanges",
+            Self::Refused => "refused",
             Self::Relink => "relinks",
             Self::Refresh => "refreshes",
             Self::Delete => "deletes",
+            Self::Patch => "patches",
+            Self::Duplicates => "duplicates",
         }
     }
 }

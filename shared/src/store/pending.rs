@@ -20,6 +20,7 @@ use super::{
     rows::{Condition, From, Put, decode, encode},
 };
 use crate::domain::{
+    account::LinkedAccount,
     category::Category,
     ids::{AccountId, OrganizationId},
     origin::{EndUserOriginId, OriginIdStrategy},
@@ -140,6 +141,21 @@ impl Store {
             .await?;
         let slots = rows.items.into_iter().map(Slot::from_item).collect::<Result<Vec<_>, _>>()?;
         Ok(slots.into_iter().filter(|slot| slot.state == SlotState::Pending).collect())
+    }
+
+    /// Gives an account that came back its slot again, unless something else holds it by now.
+    pub async fn hold_slot(&self, account: &LinkedAccount, now: Timestamp) -> Result<(), StoreError> {
+        let slot = Slot {
+            organization: account.organization.clone(),
+            category: account.category,
+            account: account.id,
+            origin_id: account.origin_id.clone(),
+            state: SlotState::Connected,
+            created_by: account.created_by.clone(),
+            created_at: now,
+        };
+        self.put_row("hold_slot", slot.to_item()?, Some(Condition::new("attribute_not_exists(pk)"))).await?;
+        Ok(())
     }
 
     /// Gives the reservation up, so that the next attempt starts with a new id. Nothing happens to a slot that is

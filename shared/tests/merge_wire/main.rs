@@ -160,6 +160,20 @@ async fn an_account_is_looked_up_among_production_and_test_accounts() {
 }
 
 #[tokio::test]
+async fn a_key_that_sees_no_account_in_either_half_is_told_apart() {
+    for (production, tests, any) in [(1, 0, true), (0, 1, true), (0, 0, false)] {
+        let server = Server::start(move |seen| {
+            let is_test = seen.query().contains(&("is_test_account".to_owned(), "true".to_owned()));
+            let rows = vec![json!({"id": "acc-1"}); if is_test { tests } else { production }];
+            axum::Json(json!({"next": null, "results": rows})).into_response()
+        })
+        .await;
+        assert_eq!(server.merge().has_linked_accounts().await.unwrap(), any, "{production} {tests}");
+        assert_eq!(server.last().header("x-account-token"), "");
+    }
+}
+
+#[tokio::test]
 async fn the_census_pages_through_all_accounts() {
     let server = Server::start(|seen| {
         let second = seen.query().contains(&("cursor".to_owned(), "cD0y+/=".to_owned()));

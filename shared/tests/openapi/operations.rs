@@ -240,7 +240,7 @@ pub fn operations() -> Vec<Operation> {
                 CURSOR,
                 LIMIT,
             ],
-            answers: vec![(200, "A page of records: at most 4 MB.", shape::<records::RecordList>())],
+            answers: vec![(200, "A page of records: at most 5 MB.", shape::<records::RecordList>())],
             problems: vec![InvalidRequest, CursorInvalid, NotFound, NotConnected, Disconnecting],
             ..read()
         },

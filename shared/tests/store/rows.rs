@@ -104,7 +104,7 @@ async fn checklist_41_an_exchange_is_taken_up_by_its_organization_for_an_hour() 
 async fn counters_count_per_organization_and_minute() {
     let tables = Tables::new().await;
     let (acme, globex) = (org("acme"), org("globex"));
-    let count = |of, by, second| tables.store.count(of, Counter::Exchange, by, at(second));
+    let count = |of, by, second| tables.store.count(of, Counter::Refused, by, at(second));
     let racing = join_all((0..20).map(|_| count(&acme, 1, 0))).await;
     let most = racing.into_iter().map(Result::unwrap).max();
     assert_eq!(most, Some(20));

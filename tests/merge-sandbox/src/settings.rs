@@ -26,6 +26,8 @@ pub enum ApiKey {
     #[default]
     Valid,
     Revoked,
+    /// It is another organization's: accepted, but it sees none of the accounts.
+    Foreign,
 }
 
 /// Whether the plan lets callers start syncs.

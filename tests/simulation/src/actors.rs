@@ -13,7 +13,7 @@ use crate::aftermath::ORGANIZATIONS;
 use crate::happenings::Happening;
 use crate::host::Host;
 use crate::machine::{Api, quiet_queue, quiet_store};
-use crate::merge::{control, pause};
+use crate::merge::{control, direct, pause};
 use crate::sim::{MODELS, Sim};
 
 /// A user of an organization, who looks after one category.
@@ -214,6 +214,25 @@ fn integration(category: &str) -> &'static str {
     found.map_or("bamboohr", |offer| offer.slug)
 }
 
+/// Somebody else's account under the same key, which never leaves: Merge's list is not empty, whoever else leaves.
+pub async fn neighbour(sim: &Sim) {
+    let asked = json!({
+        "end_user_email_address": "somebody@example.com", "end_user_organization_name": "Somebody",
+        "end_user_origin_id": "somebody", "categories": ["hris"],
+    });
+    let request =
+        http::Request::post("http://merge/api/hris/v1/link-token").header("authorization", "Bearer dev-test-key");
+    let request = request.body(asked.to_string().into()).expect("a request");
+    let answer = direct(sim, request).await;
+    let answer: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+    let attempt = json!({
+        "link_token": answer["link_token"], "integration_slug": "bamboohr", "outcome": "success",
+        "credentials": {"login": "somebody"},
+    });
+    let linked = control(sim, "link", attempt).await;
+    assert!(linked["public_token"].is_string(), "{answer} {linked}");
+}
+
 /// What happens at Merge's side until the world is calm.
 pub async fn provider(sim: Sim) {
     let pace = sim.scenario().pace * 500;
@@ -225,7 +244,8 @@ pub async fn provider(sim: Sim) {
         let accounts: Vec<(String, String)> = {
             let (world, _) = sim.merge().world();
             let linked = world.store.accounts.values().filter(|account| account.status != Status::Incomplete);
-            linked.map(|account| (account.id.clone(), account.category.clone())).collect()
+            let ours = linked.filter(|account| !account.is_test);
+            ours.map(|account| (account.id.clone(), account.category.clone())).collect()
         };
         if accounts.is_empty() {
             continue;

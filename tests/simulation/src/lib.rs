@@ -97,6 +97,8 @@ async fn live(sim: &Sim) -> Result<(), StoreError> {
     sim.watch().secret("dev-api-key");
     sim.watch().secret("dev-webhook-key");
 
+    actors::neighbour(sim).await;
+
     // 1. Everybody lives, and things go wrong.
     tokio::task::spawn_local(host.clone().event_source());
     tokio::task::spawn_local(deliveries::deliver_all(host.clone()));

@@ -151,8 +151,9 @@ impl FrontMachine {
                 linking: links.clone(),
                 retention: retention.clone(),
                 limiter: Limiter::new(1_000),
+                refused: section(&[]),
             },
-            exchanges: Exchanges { linking, queue: queue.clone(), identity: identity.clone(), limit: section(&[]) },
+            exchanges: Exchanges { linking, queue: queue.clone(), identity: identity.clone(), refused: section(&[]) },
             relinks: Relinks {
                 store: store.clone(),
                 merge,
@@ -160,6 +161,7 @@ impl FrontMachine {
                 linking: links,
                 retention: retention.clone(),
                 limit: section(&[("RELINKS_PER_MINUTE", "1000")]),
+                refused: section(&[]),
             },
             deletes: Deletes { store: store.clone(), queue: queue.clone(), identity, retention, limit: section(&[]) },
             webhook: Webhook {

@@ -23,6 +23,8 @@ pub struct Call<'a> {
     pub route_key: &'a str,
     /// Decoded by API Gateway, as sent by a function URL.
     pub raw_path: &'a str,
+    /// As sent by API Gateway; a function URL makes spaces of its plus signs.
+    pub raw_query_string: &'a str,
     pub path_parameters: BTreeMap<String, String>,
     /// `requestContext.authorizer`, when there is one.
     pub authorizer: Option<Value>,
@@ -57,7 +59,7 @@ pub fn event(call: Call<'_>, request: &request::Parts, body: &Bytes) -> Value {
     if let Some(authorizer) = call.authorizer {
         context["authorizer"] = authorizer;
     }
-    let query = request.uri.query().unwrap_or_default();
+    let query = call.raw_query_string;
     let mut event = json!({
         "version": "2.0",
         "routeKey": call.route_key,

@@ -54,9 +54,12 @@ async fn handle(
     let Some(body) = read(body, EVENT_LIMIT).await else {
         return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large");
     };
+    // As AWS does: the query is not what was sent, nor always the query of any URI.
+    let query = parts.uri.query().unwrap_or_default().replace('+', " ");
     let call = Call {
         route_key: "$default",
         raw_path: parts.uri.path(),
+        raw_query_string: &query,
         path_parameters: BTreeMap::new(),
         authorizer: None,
         account_id: "anonymous",

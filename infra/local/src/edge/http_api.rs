@@ -119,6 +119,7 @@ async fn respond(api: &HttpApiOptions, peer: SocketAddr, request: Request, reque
     let call = Call {
         route_key: &route.key,
         raw_path: &path,
+        raw_query_string: parts.uri.query().unwrap_or_default(),
         path_parameters,
         authorizer,
         account_id: &api.account_id,

@@ -11,7 +11,7 @@ use crate::pager::{self, Parameters};
 use crate::reply::Reply;
 use crate::routes::{parameters, with_account};
 use crate::service::{Call, Service};
-use crate::settings::Resync;
+use crate::settings::{ApiKey, Resync};
 use crate::world::World;
 
 /// `GET /api/integrations`: a bare array, for everyone.
@@ -41,7 +41,9 @@ pub fn details(service: &Service, id: &str, category: &str) -> Reply {
 pub fn linked_accounts(service: &Service, call: &Call) -> Reply {
     let (world, _) = service.world();
     let parameters = parameters(call);
-    let mut accounts: Vec<&Account> = world.store.accounts.values().filter(|a| matches(a, &parameters)).collect();
+    let foreign = world.store.settings.api_key == ApiKey::Foreign;
+    let seen = world.store.accounts.values().filter(|account| !foreign && matches(account, &parameters));
+    let mut accounts: Vec<&Account> = seen.collect();
     if let Some(id) = parameters.get("id").filter(|_| parameters.is_true("include_duplicates")) {
         accounts.extend(world.duplicates_of(id));
     }

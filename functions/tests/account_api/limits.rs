@@ -1,0 +1,102 @@
+//! What one organization may cost: calls that Merge refuses, of whatever kind, share one small allowance, because Merge
+//! blocks whoever causes too many errors, and with us everybody.
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+use crate::world::{Answer, World, run};
+
+/// Merge blocks an address after so many errors in ten seconds.
+const GUARD: u64 = 20;
+
+fn statuses(answers: &[Answer], served: u16) {
+    for answer in answers {
+        let limited = answer.status == 429 && answer.body["code"] == "rate_limited";
+        assert!(answer.status == served || limited, "{}", answer.text);
+    }
+    assert!(answers.iter().any(|answer| answer.status == 429), "{answers:?}");
+}
+
+#[test]
+fn link_tokens_that_merge_refuses_never_close_it_to_others() {
+    run(async {
+        let world = World::new().await;
+        world.control("POST", "/_sandbox/settings", json!({"error_guard": true})).await;
+        let unknown = json!({"category": "hris", "integration": "no-such-system"});
+        let asked = (0..40).map(|_| world.ask("acme", "POST /v1/link-tokens", unknown.clone()));
+        statuses(&join_all(asked).await, 400);
+        let reached = world.calls("link-token").await;
+        assert!(reached < GUARD, "{reached} of them reached Merge");
+
+        // The same allowance: what is left for exchanges is nothing.
+        let guess = json!({"public_token": "a-guessed-public-token", "category": "hris"});
+        let guesses = join_all((0..20).map(|_| world.ask("acme", "POST /v1/linked-accounts", guess.clone()))).await;
+        statuses(&guesses, 400);
+        let reached = reached + world.calls("account-token").await;
+        assert!(reached < GUARD, "{reached} of them reached Merge");
+        world.connect("globex", "k1").await;
+    });
+}
+
+#[test]
+fn what_merge_accepts_is_given_back() {
+    run(async {
+        let world = World::new().await;
+        let known = json!({"category": "hris", "integration": "bamboohr"});
+        for _ in 0..12 {
+            world.ask("acme", "POST /v1/link-tokens", known.clone()).await.expect(201);
+        }
+        let id = world.connect("acme", "k1").await;
+        for _ in 0..12 {
+            world.ask("acme", format!("POST /v1/linked-accounts/{id}/relink"), Value::Null).await.expect(201);
+        }
+    });
+}
+
+#[test]
+fn a_plan_without_resyncs_is_not_asked_for_them_again_and_again() {
+    run(async {
+        let world = World::new().await;
+        world.control("POST", "/_sandbox/settings", json!({"error_guard": true, "resync": "forbidden"})).await;
+        let id = world.connect("acme", "k1").await;
+        let asked = || world.ask("acme", format!("POST /v1/linked-accounts/{id}/sync"), json!({"ask_provider": true}));
+        for answer in join_all((0..40).map(|_| asked())).await {
+            assert_eq!(answer.expect(202)["provider_resync"], "unavailable", "our own fetch goes on without it");
+        }
+        let reached = world.calls("resync").await;
+        assert!((1..GUARD).contains(&reached), "{reached} of them reached Merge");
+        world.connect("globex", "k1").await;
+    });
+}
+
+#[test]
+fn long_labels_are_cut_to_what_merge_takes() {
+    run(async {
+        let world = World::new().await;
+        let long = "x".repeat(200);
+        let wanted = json!({"category": "hris", "end_user": {"email": long, "organization_name": long}});
+        world.ask_as_a_service("acme", "POST /v1/link-tokens", wanted).await.expect(201);
+    });
+}
+
+#[test]
+fn names_and_questions_for_duplicates_are_counted() {
+    run(async {
+        let world = World::with(&[("REFRESHES_PER_MINUTE", "5")]).await;
+        let id = world.connect("acme", "k1").await;
+        let mut answers = Vec::new();
+        for n in 0..12 {
+            let name = json!({"display_name": format!("Name {}", n % 2)});
+            answers.push(world.ask("acme", format!("PATCH /v1/linked-accounts/{id}"), name).await);
+        }
+        statuses(&answers, 200);
+        let before = world.calls("linked-accounts").await;
+        let mut answers = Vec::new();
+        for _ in 0..12 {
+            answers.push(world.ask("acme", format!("GET /v1/linked-accounts?duplicates_of={id}"), Value::Null).await);
+        }
+        statuses(&answers, 200);
+        assert!(world.calls("linked-accounts").await - before <= 10, "no more than two minutes' allowance");
+        world.ask("acme", "GET /v1/linked-accounts", Value::Null).await.expect(200);
+    });
+}
