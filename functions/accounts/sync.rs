@@ -35,6 +35,9 @@ const ASK_EVERY: Duration = Duration::from_secs(15);
 /// How often the same sync is queued, on the schedule's clock.
 const SYNC_EVERY: Duration = Duration::from_secs(5);
 
+/// How often the connected system is read again, on the schedule's clock.
+const RESYNC_EVERY: Duration = Duration::from_secs(60);
+
 /// `GET /v1/linked-accounts/{id}/sync-status`.
 pub async fn status(accounts: &Accounts, caller: &Caller, id: AccountId, request: &Request) -> Result<Answer, Problem> {
     let store = &accounts.linking.store;
@@ -157,9 +160,14 @@ fn known(accounts: &Accounts, account: &LinkedAccount, models: Vec<String>) -> R
     Ok(known)
 }
 
+/// Has the connected system read again. A plan may count how often that is done: of several who ask, one does it.
 async fn resync(accounts: &Accounts, account: &LinkedAccount) -> Result<ProviderResync, Problem> {
     if account.status == AccountStatus::RelinkNeeded {
         return Ok(ProviderResync::Unavailable);
+    }
+    let (store, every) = (&accounts.linking.store, accounts.clock.real(RESYNC_EVERY));
+    if !store.take_turn(account.id, "resync", every, ambient::now()).await? {
+        return Ok(ProviderResync::Debounced);
     }
     let token = accounts.linking.token_of(account).await?;
     match accounts.linking.merge.resync(account.category, &token).await {
@@ -171,7 +179,8 @@ async fn resync(accounts: &Accounts, account: &LinkedAccount) -> Result<Provider
     }
 }
 
-async fn send(
+/// Queues a sync.
+pub async fn send(
     accounts: &Accounts,
     account: &LinkedAccount,
     mode: SyncMode,

@@ -22,8 +22,8 @@ use shared::{
 use super::{
     Invocation, WorkError, Worker, deletion,
     endpoint_sync::{End, EndpointSync, Report},
-    signals,
-    state::{self, Findings},
+    known, parking, signals,
+    state::{self, Findings, Trigger},
 };
 
 /// Models fetched side by side: enough to use the largest plan's allowance at half a second a page.
@@ -32,7 +32,7 @@ const MODELS_AT_ONCE: usize = 4;
 /// Which of Merge's answers a run needs anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
-    /// How far the syncs are, and whether the account is well.
+    /// How far the syncs are, and whether the account is well: its status and its issues.
     StatusAndAccount,
     Status,
     /// Nothing: what was stored says enough.
@@ -45,14 +45,15 @@ struct Run<'a> {
     of: &'a AccountRef,
     invocation: &'a Invocation,
     ask: Ask,
+    trigger: Trigger,
     full_since: Option<Timestamp>,
     /// Empty: all.
     only: Vec<&'static Endpoint>,
 }
 
 impl<'a> Run<'a> {
-    fn new(worker: &'a Worker, of: &'a AccountRef, invocation: &'a Invocation, ask: Ask) -> Self {
-        Self { worker, of, invocation, ask, full_since: None, only: Vec::new() }
+    fn new(worker: &'a Worker, of: &'a AccountRef, invocation: &'a Invocation, ask: Ask, trigger: Trigger) -> Self {
+        Self { worker, of, invocation, ask, trigger, full_since: None, only: Vec::new() }
     }
 }
 
@@ -62,7 +63,7 @@ pub async fn poll(worker: &Worker, of: &AccountRef, invocation: &Invocation) -> 
     match account.status {
         AccountStatus::Deleting => deletion::delete(worker, of, invocation).await,
         AccountStatus::Deleted => deletion::retire(worker, account, invocation).await,
-        _ => run(Run::new(worker, of, invocation, Ask::StatusAndAccount), account, 0).await,
+        _ => run(Run::new(worker, of, invocation, Ask::StatusAndAccount, Trigger::Poll), account, 0).await,
     }
 }
 
@@ -74,7 +75,7 @@ pub async fn hinted(
     invocation: &Invocation,
 ) -> Result<(), WorkError> {
     let of = AccountRef { organization: account.organization.clone(), account: account.id };
-    run(Run::new(worker, &of, invocation, ask), account, 0).await
+    run(Run::new(worker, &of, invocation, ask, Trigger::Webhook), account, 0).await
 }
 
 /// Somebody asked: a first sync, a refresh, a catch-up after a relink.
@@ -87,6 +88,7 @@ pub async fn requested(
     invocation: &Invocation,
 ) -> Result<(), WorkError> {
     let Some(account) = worker.store.account(&of.organization, of.account).await? else { return Ok(()) };
+    parking::release_for(worker, &account, invocation).await?;
     if ask_provider {
         let token = worker.linking.token_of(&account).await?;
         if let Err(error) = worker.merge.resync(account.category, &token).await {
@@ -94,7 +96,7 @@ pub async fn requested(
             tracing::info!(%error, "Merge did not start a resync");
         }
     }
-    let mut asked = Run::new(worker, of, invocation, Ask::StatusAndAccount);
+    let mut asked = Run::new(worker, of, invocation, Ask::StatusAndAccount, Trigger::Request);
     asked.full_since = (mode == SyncMode::Full).then(|| worker.now());
     asked.only = models.iter().filter_map(|key| Endpoint::by_key(key)).collect();
     run(asked, account, 0).await
@@ -114,7 +116,7 @@ pub async fn go_on(
     if account.chain != chain {
         return Ok(());
     }
-    let mut asked = Run::new(worker, of, invocation, Ask::Stored);
+    let mut asked = Run::new(worker, of, invocation, Ask::Stored, Trigger::Continuation);
     asked.full_since = full_since;
     run(asked, account, pages).await
 }
@@ -125,17 +127,24 @@ async fn run(asked: Run<'_>, account: LinkedAccount, pages_before: u64) -> Resul
         return Ok(());
     }
     let worker = asked.worker;
-    let mut findings = Findings::default();
+    let mut findings = Findings { trigger: asked.trigger, ..Findings::default() };
+    let stored = worker.store.sync_status(account.id).await?;
+    let checkpoints = worker.store.checkpoints(account.id).await?;
+    if asked.trigger == Trigger::Poll && known::poll_is_needless(worker, &account, stored.as_ref(), &checkpoints) {
+        telemetry::count_by(Metric::LookSkipped, "poll", 1);
+        return Ok(());
+    }
 
     // 1. The account's token, and what Merge says about its syncs and the account itself.
     let token = worker.linking.token_of(&account).await?;
-    let rows = match statuses(&asked, &account, &token, &mut findings).await? {
+    let rows = match statuses(&asked, &account, &token, stored, &mut findings).await? {
         Ok(rows) => rows,
         Err(error) => return put_off(worker, &account, &error).await,
     };
 
+    findings.missed = known::was_missed(worker, &account, &rows, &checkpoints);
+
     // 2. Fetch what is readable, models side by side within the account's allowance.
-    let checkpoints = worker.store.checkpoints(account.id).await?;
     let mut reports = fetch(&asked, &account, &token, &rows, checkpoints.clone()).await?;
 
     // 3. Say on the account's row what that means.
@@ -179,10 +188,10 @@ async fn statuses(
     asked: &Run<'_>,
     account: &LinkedAccount,
     token: &AccountToken,
+    stored: Option<StoredSyncStatus>,
     findings: &mut Findings,
 ) -> Result<Result<Vec<SyncStatus>, MergeError>, WorkError> {
     let worker = asked.worker;
-    let stored = worker.store.sync_status(account.id).await?;
     if let (Ask::Stored, Some(stored)) = (asked.ask, &stored) {
         return Ok(Ok(stored.rows.clone()));
     }
@@ -198,6 +207,7 @@ async fn statuses(
             Ok(details) => findings.details = Some(details),
             Err(error) => return Ok(Err(error)),
         }
+        signals::look_around(worker, account, findings).await;
     }
     for model in sync_status::unknown_models(&rows, account.category) {
         tracing::info!(model, "Merge names a model that this build does not know");
@@ -229,8 +239,9 @@ async fn fetch(
         .collect();
     stream::iter(work)
         .map(|(endpoint, status, checkpoint)| {
-            let sync =
-                EndpointSync { worker, of: asked.of, token, budget: &budget, invocation: asked.invocation, endpoint };
+            let (of, invocation) = (asked.of, asked.invocation);
+            let deletions_held = account.notes.deletions_held_since.is_some();
+            let sync = EndpointSync { worker, of, token, budget: &budget, invocation, endpoint, deletions_held };
             async move { sync.run(checkpoint, Some(status), asked.full_since).await }
         })
         .buffer_unordered(MODELS_AT_ONCE)

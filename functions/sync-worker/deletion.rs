@@ -23,7 +23,7 @@ use shared::{
     telemetry::{self, Metric},
 };
 
-use super::{Invocation, WorkError, Worker, state::add_event};
+use super::{Invocation, WorkError, Worker, announce::add_event};
 
 /// Where an account that is gone at Merge waits for its retention to end.
 pub fn resting_place(account: AccountId) -> Due {

@@ -40,6 +40,8 @@ pub struct EndpointSync<'a> {
     pub budget: &'a RateBudget,
     pub invocation: &'a Invocation,
     pub endpoint: &'static Endpoint,
+    /// A relink led elsewhere: what is deleted there stays here until somebody says that it is meant so.
+    pub deletions_held: bool,
 }
 
 /// How the work on one endpoint ended.
@@ -283,6 +285,9 @@ impl EndpointSync<'_> {
                 Ok(incoming) => incoming,
                 Err(error) => return Ok(Err(telemetry::chain(&error))),
             };
+            if incoming.deleted && self.deletions_held {
+                continue;
+            }
             match newest.get(&incoming.key) {
                 Some(other) if other.modified_at > incoming.modified_at => {}
                 _ => drop(newest.insert(incoming.key.clone(), incoming)),

@@ -49,7 +49,9 @@ pub async fn step(
         let next = match sweep.shard + 1 {
             shard if shard < SHARDS => Some(Sweep { deleting: false, shard, missing: counted }),
             _ if counted == 0 => None,
-            _ if worker.settings.brake.holds(counted, checkpoint.records.max(0).unsigned_abs()) => {
+            _ if sync.deletions_held
+                || worker.settings.brake.holds(counted, checkpoint.records.max(0).unsigned_abs()) =>
+            {
                 hold(sync, open, counted, checkpoint).await?;
                 None
             }

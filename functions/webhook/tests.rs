@@ -97,7 +97,10 @@ async fn a_genuine_delivery_is_queued_as_a_projection_in_its_accounts_group() {
     assert_eq!(world.post(&event, "newest").await, 200);
     let (group, id, text) = world.queued().await.remove(0);
     assert_eq!((group.as_str(), id.as_str()), ("acc-1", DeduplicationId::webhook(&event).as_str()));
-    assert_eq!(Message::parse(&text).unwrap().work, Work::Synced { models: vec!["hris.Employee".to_owned()] });
+    assert_eq!(
+        Message::parse(&text).unwrap().work,
+        Work::Synced { models: vec!["hris.Employee".to_owned()], finished: BTreeMap::new() }
+    );
     assert!(!text.contains("canary"));
 }
 

@@ -22,8 +22,8 @@ pub use page::{Page, PageLocale, PageMode};
 pub use reader::{ConfigError, Fault, Reader};
 pub(crate) use reader::{is_plain, is_secret};
 pub use sections::{
-    AccountOwner, Clock, EventBus, Identity, Linking, Logging, Merge, Models, Queue, Retention, Tables, TokenKey,
-    WebhookKeys, Worker,
+    AccountOwner, Clock, EventBus, Identity, Linking, Logging, Merge, Models, Poller, Queue, Retention, Tables,
+    TokenKey, WebhookKeys, Worker,
 };
 
 /// A group of settings that belong to one concern.

@@ -7,12 +7,17 @@
 mod harness;
 
 mod cargo_dev;
+mod census;
 mod chain;
 mod connect;
 mod delete;
+mod duplicates;
 mod freshness;
 mod full_size;
+mod health;
+mod issues;
 mod one_per_category;
+mod parking;
 mod relink;
 mod tenancy;
 mod webhooks;

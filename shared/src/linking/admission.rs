@@ -2,10 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Admission, Claim, LinkError, Linking, Refusal, Source};
+use super::{Admission, Claim, LinkError, Linking, Refusal, Source, guard};
 use crate::{
     domain::{
-        account::{AccountStatus, Deletion, Integration, LinkedAccount, SyncFacts, TroubleCode},
+        account::{AccountStatus, Deletion, Integration, LinkedAccount, Notes, SyncFacts, TroubleCode},
         message::AccountRef,
         schedule::{Due, PollFacts, poll_class},
     },
@@ -105,17 +105,23 @@ impl Linking {
         }
 
         let earlier = account.public_token_hash.clone();
+        let mut elsewhere = None;
         let changed = self.store.change_account(&owner.organization, owner.account, |account| {
             if !account.status.connected() {
                 return Change::Keep;
             }
+            elsewhere = guard::led_elsewhere(account, claim, details);
             relink(account, claim, details, same_token, again, now);
+            guard::hold(account, elsewhere.as_ref(), now);
             Change::Write
         });
         let Some(account) = changed.await?.filter(|account| account.status.connected()) else {
             return Ok(Admission::Refused(Refusal::Leaving));
         };
         self.forget_exchange(earlier, claim).await?;
+        if let Some(elsewhere) = elsewhere {
+            self.record(&account, elsewhere.event(now, claim.source.actor())).await;
+        }
         if again {
             self.record_admission(&account, EventKind::Relinked, &claim.source, now).await;
             return Ok(Admission::Relinked(account));
@@ -205,6 +211,7 @@ fn relink(
         first_sync_completed: account.facts.initial_sync_completed,
         age_seconds: now.as_second() - account.created_at.as_second(),
         sync_interval_seconds: None,
+        webhooks_arrive: false,
     });
     account.due = Due::every(class, account.id);
     account.updated_at = now;
@@ -220,8 +227,13 @@ fn status_of(details: &AccountDetails) -> AccountStatus {
 
 fn new_account(claim: &Claim, details: &AccountDetails, slot: &Slot, now: Timestamp) -> LinkedAccount {
     let status = status_of(details);
-    let class =
-        poll_class(PollFacts { status, first_sync_completed: false, age_seconds: 0, sync_interval_seconds: None });
+    let class = poll_class(PollFacts {
+        status,
+        first_sync_completed: false,
+        age_seconds: 0,
+        sync_interval_seconds: None,
+        webhooks_arrive: false,
+    });
     let integration = claim.integration.clone().unwrap_or_else(|| Integration {
         name: details.integration_name.clone().unwrap_or_default(),
         slug: details.integration_slug.clone().unwrap_or_default(),
@@ -245,6 +257,7 @@ fn new_account(claim: &Claim, details: &AccountDetails, slot: &Slot, now: Timest
         issues: Default::default(),
         facts: SyncFacts::default(),
         relinked_at: None,
+        notes: Notes { end_user_organization: details.end_user_organization.clone(), ..Notes::default() },
         deletion: Deletion::default(),
         chain: 0,
         due: Due::every(class, slot.account),

@@ -150,7 +150,8 @@ impl Account {
             let is_initial = !self.initial_round_done;
             let round = self.round.get_or_insert_with(|| Round { is_initial, ..Round::default() });
             round.open.extend(queued.iter().cloned());
-            self.next_round = Some(plan.now.plus_millis(plan.interval_ms));
+            let interval_ms = self.interval_ms.unwrap_or(plan.interval_ms);
+            self.next_round = Some(plan.now.plus_millis(interval_ms));
         }
         (queued, last)
     }
@@ -191,8 +192,8 @@ impl Account {
                 Some(position) => self.step(position, &mut events),
                 None => {
                     // After a long stop the rounds that were missed are not made up for.
-                    let missed = due.millis_until(plan.now) / plan.interval_ms.max(1);
-                    let start = due.plus_millis(missed * plan.interval_ms);
+                    let interval_ms = self.interval_ms.unwrap_or(plan.interval_ms).max(1);
+                    let start = due.plus_millis(due.millis_until(plan.now) / interval_ms * interval_ms);
                     self.begin(&[], Plan { now: start, ..plan });
                 }
             }

@@ -16,8 +16,10 @@ mod merge;
 mod planted;
 mod process;
 mod sim;
+mod tally;
 mod trace;
 mod watch;
+pub mod wheel;
 mod wire;
 
 use std::time::Duration;

@@ -162,7 +162,7 @@ impl FrontMachine {
                 cipher: TokenCipher::new(&sdk, &config::TokenKey { id: "token-key".to_owned() }),
                 queue: queue.clone(),
             },
-            poller: Poller { store, queue, reserve: Duration::from_secs(10) },
+            poller: Poller { store, queue, reserve: Duration::from_secs(10), settings: section(&[]) },
             process,
         }
     }

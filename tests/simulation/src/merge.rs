@@ -72,6 +72,7 @@ impl Merge {
                 let (plan, calm) = (sim.scenario().plan_limit, sim.is_calm());
                 sim.watch().call(token, sim.elapsed(), plan, calm);
             }
+            sim.tally().merge(uri.path(), token, sim.elapsed());
             let answer = answer(&sim, &trouble, request).await;
             sim.note(&format!("{name} {method} {} {}", shown(&uri), answer.status().as_u16()));
             (answer, matches!(trouble, Trouble::Truncated))

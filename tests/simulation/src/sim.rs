@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::chance::{Chance, Faults, Scenario};
 use crate::cloud::Cloud;
 use crate::process;
+use crate::tally::Tally;
 use crate::trace::Trace;
 use crate::watch::Watch;
 
@@ -45,6 +46,7 @@ struct Inner {
     chance: Mutex<Chance>,
     trace: Mutex<Trace>,
     watch: Mutex<Watch>,
+    tally: Mutex<Tally>,
     cloud: Cloud,
     merge: Arc<Service>,
 }
@@ -91,6 +93,7 @@ impl Sim {
             calm: AtomicBool::new(false),
             trace: Mutex::new(Trace::new(shown)),
             watch: Mutex::new(Watch::default()),
+            tally: Mutex::default(),
             cloud: Cloud::new(scenario.visibility),
             merge: Service::new(world, Clock::manual(start), None),
             chance: Mutex::new(chance),
@@ -136,6 +139,11 @@ impl Sim {
 
     pub fn watch(&self) -> MutexGuard<'_, Watch> {
         locked(&self.0.watch)
+    }
+
+    /// What has been used of AWS and of Merge.
+    pub fn tally(&self) -> MutexGuard<'_, Tally> {
+        locked(&self.0.tally)
     }
 
     /// What may go wrong now.
