@@ -4,6 +4,9 @@
 //!
 //! One seed is one run: [`run`] twice with one seed gives the same fingerprint.
 
+// Handlers within hosts within worlds: the compiler counts how deep their futures lie in each other.
+#![recursion_limit = "256"]
+
 mod actors;
 mod aftermath;
 mod chance;
