@@ -27,8 +27,8 @@ async fn refresh(api: &Api<'_>, id: &str) {
 }
 
 async fn until_warned(api: &Api<'_>, id: &str) {
+    refresh(api, id).await;
     until("the duplicate is told", BOUND, async || {
-        refresh(api, id).await;
         let shown = api.account(id).await;
         let warned = shown["is_duplicate"] == true && shown["health"]["reason"] == "duplicate";
         if warned { Ok(()) } else { Err(shown.to_string()) }
@@ -79,8 +79,8 @@ fn allowed_duplicates_are_told_reviewed_ignored_and_told_again() {
         assert_eq!(set["results"], json!([]));
         other.delete(&format!("/v1/linked-accounts/{}", foreign.id), 202).await;
         system.erased(&other, &foreign.id, BOUND).await;
+        refresh(&api, &first.id).await;
         until("it is the only one", BOUND, async || {
-            refresh(&api, &first.id).await;
             let shown = api.account(&first.id).await;
             if shown["is_duplicate"] == false { Ok(()) } else { Err(shown.to_string()) }
         })

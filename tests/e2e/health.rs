@@ -18,8 +18,15 @@ fn flags(shown: &Value) -> (bool, bool) {
     (shown["health"]["can_refresh"] == true, shown["health"]["can_reconnect"] == true)
 }
 
+/// Waits until nothing is under way that would look at the account by itself.
+async fn settled(system: &System) {
+    system.webhooks_settled().await;
+    system.idle().await;
+}
+
 /// Sets a time of the account's row back.
 async fn age(system: &System, api: &Api<'_>, account: &Connected, attribute: &str, hours: i64) {
+    settled(system).await;
     let then = Timestamp::now().checked_sub(SignedDuration::from_hours(hours)).expect("a time");
     let row = (format!("ORG#{}", api.organization), format!("ACCOUNT#{}", account.id));
     system.tables().set(&row.0, &row.1, attribute, AttributeValue::S(then.to_string())).await;
@@ -55,7 +62,7 @@ fn quick(result: &str) -> Value {
 fn a_first_sync_runs_and_ends_well() {
     SLOW.run(async |system| {
         let api = system.api("org_health_first").await;
-        let account = system.connect(&api, "ats", "greenhouse").await;
+        let account = system.connect(&api, "hris", "bamboohr").await;
         let shown = api.until_health(&account.id, "first_sync", None).await;
         assert_eq!((flags(&shown), &shown["health"]["actor"]), ((true, true), &json!("nobody")));
         system.sandbox().act(&account.merge_id, "start-sync", quick("PARTIALLY_SYNCED")).await;
@@ -227,6 +234,7 @@ fn a_refused_account_token_needs_a_relink() {
     alone(Setup::default, async |system| {
         let api = system.api("org_acme").await;
         let account = system.connect_and_sync(&api, "hris", "bamboohr").await;
+        settled(system).await;
         let refused = json!({"route": "GET /api/hris/v1/sync-status", "status": 401, "times": 1});
         system.sandbox().post("/faults", refused).await;
         refresh(&api, &account).await;
@@ -243,6 +251,7 @@ fn troubles_of_the_platform_are_degraded_and_pass() {
         system.announce("cannot be read to the end");
         let api = system.api("org_acme").await;
         let account = system.connect_and_sync(&api, "hris", "bamboohr").await;
+        settled(system).await;
         // Merge is down: nobody can do anything, and it passes.
         let down = json!({"route": "GET /api/hris/v1/sync-status", "status": 503, "times": 1});
         system.sandbox().post("/faults", down).await;
@@ -276,6 +285,8 @@ fn a_sync_that_runs_for_a_day_is_told() {
             let endless = json!({"models": ["hris.Team"], "duration_ms": 3_600_000});
             system.sandbox().act(&account.merge_id, "start-sync", endless).await;
             let shown = until("the sync is said to take too long", BOUND, async || {
+                // One look at a time.
+                system.idle().await;
                 refresh(&api, &account).await;
                 let shown = api.account(&account.id).await;
                 if shown["health"]["reason"] == "sync_timeout" { Ok(shown) } else { Err(shown["health"].to_string()) }
@@ -289,7 +300,7 @@ fn a_sync_that_runs_for_a_day_is_told() {
 #[test]
 fn a_needed_relink_lets_finished_windows_be_fetched_to_the_end() {
     alone(
-        || Setup::default().employees(200).sandbox(json!({"max_page_size": 5, "page_delay_ms": 30})),
+        || Setup::default().sandbox(json!({"max_page_size": 5, "page_delay_ms": 20})),
         async |system| {
             let api = system.api("org_acme").await;
             let account = system.connect(&api, "hris", "bamboohr").await;
