@@ -7,7 +7,8 @@
 It signs a synthetic event with the key that is deployed and follows it through the queue, looks at the page and its
 sign-in, asks the API without a token, and waits for the schedule. The event is about an account that nobody has: the
 worker drops it, and nothing is left behind. Needs boto3 and, in AWS, the rights to describe the stack, to read the
-webhook keys, the poller's row and the queues' attributes.
+webhook keys, the poller's row and the queues' attributes; to tell a schedule that is missing from a poller that fails,
+it calls the poller once, which needs the right to.
 
 Exit code 0: everything passed. 1: something failed, named. 2: it could not be asked.
 """
@@ -22,6 +23,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from datetime import datetime, timezone
 
 import boto3
 
@@ -46,6 +48,7 @@ class Target:
             self.accounts, self.queue = ready["tables"]["accounts"], ready["queue_url"]
             self.dead_letters = ready["dlq_url"]
             self.keys = self.accounts.replace("AccountsTable", "WebhookKeysSecret")
+            self.poller = None
         else:
             self.session = boto3.Session(region_name=arguments.region)
             self.endpoint = None
@@ -54,7 +57,7 @@ class Target:
             self.page, self.webhook = outputs["PageUrl"], outputs["WebhookUrl"]
             self.accounts, self.queue = outputs["AccountsTableName"], outputs["SyncQueueUrl"]
             self.dead_letters = outputs["SyncDeadLetterQueueUrl"]
-            self.keys = outputs["WebhookKeysSecretArn"]
+            self.keys, self.poller = outputs["WebhookKeysSecretArn"], outputs["PollerFunctionName"]
 
     def client(self, service):
         return self.session.client(service, endpoint_url=self.endpoint)
@@ -165,7 +168,7 @@ def worker(target, arguments):
         raise Failed(f"{dead} messages are in the dead-letter queue; see the runbook, dead letters")
 
 
-def schedule(target, _):
+def schedule(target, arguments):
     """The poller notes every minute that it has finished."""
     dynamodb = target.client("dynamodb")
 
@@ -174,9 +177,22 @@ def schedule(target, _):
         item = dynamodb.get_item(TableName=target.accounts, Key=key, ConsistentRead=True).get("Item")
         return int(item["minute"]["N"]) if item else -1
 
-    before = minute()
-    if until(150, lambda: True if minute() > before else None) is None:
-        raise Failed("the schedule is missing or the poller fails: no minute was finished for 150 seconds")
+    before, patience = minute(), 2.5 * arguments.patience
+    if until(patience, lambda: True if minute() > before else None) is None:
+        raise Failed(f"no run of the poller was finished for {patience:.0f} seconds: {why_no_run(target)}")
+
+
+def why_no_run(target):
+    """What keeps the poller from its work, where the stack can be asked to call it."""
+    if target.poller is None:
+        return "the schedule is missing, or the poller's log says why it fails"
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    answer = target.client("lambda").invoke(
+        FunctionName=target.poller, Qualifier="live", Payload=json.dumps({"scheduled_time": now}).encode()
+    )
+    if "FunctionError" in answer:
+        return f"the poller fails: {json.loads(answer['Payload'].read()).get('errorMessage', answer['FunctionError'])}"
+    return "the schedule is missing or disabled, for the poller works when it is called"
 
 
 CHECKS = [page, sign_in, authorizer, webhook, worker, schedule]
@@ -189,7 +205,8 @@ def main():
     which.add_argument("--ready-file", help="ready file of a local stack")
     parser.add_argument("--region", help="AWS region of the stack (default: the environment's)")
     parser.add_argument("--webhook-key-file", help="sign with the key in this file, as Merge's dashboard shows it")
-    parser.add_argument("--patience", type=int, default=60, help="seconds that the queue may take (default 60)")
+    patience = "seconds that the queue may take, the poller two and a half times as long (default 60)"
+    parser.add_argument("--patience", type=int, default=60, help=patience)
     arguments = parser.parse_args()
     try:
         target = Target(arguments)

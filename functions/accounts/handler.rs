@@ -15,7 +15,7 @@ use shared::{
         cursor,
     },
     config,
-    domain::ids::AccountId,
+    domain::ids::RequestedId,
     http::{self, Answer, Caller, Problem, Scope},
     linking::Linking,
     queue::Queue,
@@ -30,6 +30,7 @@ pub struct Accounts {
     pub models: config::Models,
     pub clock: config::Clock,
     pub retention: config::Retention,
+    pub limit: config::RefreshLimit,
 }
 
 /// Answers one request.
@@ -54,7 +55,7 @@ pub async fn handle(accounts: &Accounts, request: Request) -> Result<Answer, Pro
 }
 
 /// `GET /v1/linked-accounts/{id}`: also of an account that is being deleted, and of an attempt.
-async fn get(accounts: &Accounts, caller: &Caller, id: AccountId) -> Result<Answer, Problem> {
+async fn get(accounts: &Accounts, caller: &Caller, id: RequestedId) -> Result<Answer, Problem> {
     let now = ambient::now();
     match access::any(&accounts.linking.store, &caller.organization, id).await? {
         Found::Account(account) => http::ok(&AccountView::of_account(&account, now)),
@@ -63,14 +64,14 @@ async fn get(accounts: &Accounts, caller: &Caller, id: AccountId) -> Result<Answ
 }
 
 /// `GET /v1/linked-accounts/{id}/events`: the timeline, newest first.
-async fn events(accounts: &Accounts, caller: &Caller, id: AccountId, request: &Request) -> Result<Answer, Problem> {
+async fn events(accounts: &Accounts, caller: &Caller, id: RequestedId, request: &Request) -> Result<Answer, Problem> {
     let store = &accounts.linking.store;
     let query = http::query(request);
     let limit = query.limit()?;
+    let id = access::readable(store, &caller.organization, id).await?.id;
     let account = id.to_string();
     let binding = [caller.organization.as_str(), &account, "events"];
     let before: Option<String> = query.text("cursor").map(|text| cursor::decode(&binding, text)).transpose()?;
-    access::readable(store, &caller.organization, id).await?;
     let page = store.events(id, before.as_deref(), limit, ambient::now()).await?;
     let next_cursor = page.next.map(|next| cursor::encode(&binding, next)).transpose()?;
     let results = page.events.into_iter().map(|(id, event)| EventView::new(id, event)).collect();

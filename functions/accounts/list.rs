@@ -7,15 +7,17 @@ use serde::{Deserialize, Serialize};
 use shared::{
     ambient,
     api::{
+        access,
         accounts::{AccountList, AccountView},
         cursor,
     },
     domain::{
         account::{AccountStatus, LinkedAccount},
         category::Category,
-        ids::{AccountId, MergeLinkedAccountId},
+        ids::{AccountId, MergeLinkedAccountId, RequestedId},
     },
     http::{self, Answer, Caller, Problem},
+    store::accounts::Found,
 };
 
 use super::Accounts;
@@ -112,8 +114,10 @@ fn status(text: &str) -> Result<AccountStatus, Problem> {
 /// The other accounts of the set that `id` belongs to. Who else is in it is nobody's business here: the list shows only
 /// accounts of the caller's organization.
 async fn duplicates(accounts: &Accounts, caller: &Caller, id: &str) -> Result<HashSet<MergeLinkedAccountId>, Problem> {
-    let id = AccountId::parse(id).map_err(|_| Problem::invalid("duplicates_of is not a valid value."))?;
-    let account = accounts.linking.store.account(&caller.organization, id).await?.ok_or_else(Problem::not_found)?;
+    let id = RequestedId::parse(id).map_err(|_| Problem::invalid("duplicates_of is not a valid value."))?;
+    let Found::Account(account) = access::any(&accounts.linking.store, &caller.organization, id).await? else {
+        return Err(Problem::not_found());
+    };
     let set = accounts.linking.merge.duplicates(&account.merge_id).await?;
     Ok(set.into_iter().filter(|merge_id| *merge_id != account.merge_id).collect())
 }

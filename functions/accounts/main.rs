@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use functions::accounts::{self, Accounts};
-use shared::config::{self, Clock, Identity, Logging, Merge, Models, Retention, Tables, TokenKey, aws::Aws};
+use shared::config::{
+    self, Clock, Identity, Logging, Merge, Models, RefreshLimit, Retention, Tables, TokenKey, aws::Aws,
+};
 use shared::linking::Linking;
 use shared::queue::Queue;
 use shared::secrets::{self, TokenCipher};
@@ -12,8 +14,10 @@ use shared::{http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    type Sections = (Logging, Aws, Tables, config::Queue, TokenKey, Merge, Identity, Models, Clock, Retention);
-    let (logging, aws, tables, queue, token_key, merge, identity, models, clock, retention): Sections = config::load()?;
+    type Sections =
+        (Logging, Aws, Tables, config::Queue, TokenKey, Merge, Identity, Models, Clock, Retention, RefreshLimit);
+    let (logging, aws, tables, queue, token_key, merge, identity, models, clock, retention, limit): Sections =
+        config::load()?;
     telemetry::init(&logging);
     let sdk = config::aws::sdk_config(&aws)?;
     let linking = Linking {
@@ -22,6 +26,6 @@ async fn main() -> Result<(), lambda_http::Error> {
         tokens: Arc::new(TokenCipher::new(&sdk, &token_key)),
         history: retention.history,
     };
-    let accounts = Accounts { linking, queue: Queue::new(&sdk, &queue), identity, models, clock, retention };
+    let accounts = Accounts { linking, queue: Queue::new(&sdk, &queue), identity, models, clock, retention, limit };
     http::serve(|request| accounts::handle(&accounts, request)).await
 }

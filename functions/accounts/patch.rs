@@ -13,7 +13,7 @@ use shared::{
     },
     domain::{
         account::{LinkedAccount, fingerprint},
-        ids::AccountId,
+        ids::RequestedId,
         message::SyncMode,
     },
     http::{self, Answer, Caller, Problem},
@@ -40,12 +40,18 @@ struct Wanted {
 }
 
 /// `PATCH /v1/linked-accounts/{id}`.
-pub async fn patch(accounts: &Accounts, caller: &Caller, id: AccountId, request: &Request) -> Result<Answer, Problem> {
+pub async fn patch(
+    accounts: &Accounts,
+    caller: &Caller,
+    id: RequestedId,
+    request: &Request,
+) -> Result<Answer, Problem> {
     // 1. What is asked for, of which account.
     let store = &accounts.linking.store;
     let mut wanted = Wanted::of(http::body(request)?)?;
     let account = access::readable(store, &caller.organization, id).await?;
-    if let Some(unknown) = wanted.acknowledged.iter().find(|id| !account.issues.contains_key(*id)) {
+    let id = account.id;
+    if let Some(unknown) = wanted.acknowledged.iter().find(|issue| !account.issues.contains_key(*issue)) {
         return Err(Problem::invalid(format!("acknowledge_issues names an unknown issue: {}", shown(unknown))));
     }
     if wanted.duplicate_ignored == Some(true) && account.is_duplicate == Some(true) {

@@ -9,13 +9,13 @@ use lambda_http::Request;
 use shared::{
     ambient,
     api::{
-        access,
+        access, allowance,
         sync::{ModelSync, ProviderResync, RequestSync, SyncRequested, SyncStatusView},
     },
     domain::{
         account::{AccountStatus, LinkedAccount},
         endpoint::Endpoint,
-        ids::AccountId,
+        ids::RequestedId,
         message::{AccountRef, Message, SyncMode, Work},
         sync_status::{SyncState, SyncStatus, pair},
         window::Checkpoint,
@@ -23,6 +23,7 @@ use shared::{
     http::{self, Answer, Caller, Problem},
     store::{
         events::{Event, EventKind},
+        limits::Counter,
         status::StoredSyncStatus,
     },
     telemetry,
@@ -39,10 +40,16 @@ const SYNC_EVERY: Duration = Duration::from_secs(5);
 const RESYNC_EVERY: Duration = Duration::from_secs(60);
 
 /// `GET /v1/linked-accounts/{id}/sync-status`.
-pub async fn status(accounts: &Accounts, caller: &Caller, id: AccountId, request: &Request) -> Result<Answer, Problem> {
+pub async fn status(
+    accounts: &Accounts,
+    caller: &Caller,
+    id: RequestedId,
+    request: &Request,
+) -> Result<Answer, Problem> {
     let store = &accounts.linking.store;
     let refresh = http::query(request).flag("refresh")?;
     let account = access::readable(store, &caller.organization, id).await?;
+    let id = account.id;
     let stored = store.sync_status(id).await?;
     let checkpoints = store.checkpoints(id).await?;
 
@@ -122,21 +129,23 @@ async fn ask(
 pub async fn request(
     accounts: &Accounts,
     caller: &Caller,
-    id: AccountId,
+    id: RequestedId,
     request: &Request,
 ) -> Result<Answer, Problem> {
     // 1. What is asked for.
     let asked: RequestSync = http::body_or_default(request)?;
     let store = &accounts.linking.store;
     let account = access::connected(store, &caller.organization, id).await?;
+    let id = account.id;
     let mode = asked.mode.unwrap_or(SyncMode::Changes);
     let models = known(accounts, &account, asked.models.unwrap_or_default())?;
+    let now = ambient::now();
+    allowance::take(store, &caller.organization, Counter::Refresh, accounts.limit.0, now).await?;
 
     // 2. The connected system, if it is to be read again.
     let provider_resync = if asked.ask_provider { Some(resync(accounts, &account).await?) } else { None };
 
     // 3. Our own fetch, unless the same one was asked for a moment ago.
-    let now = ambient::now();
     let name = if mode == SyncMode::Full { "full" } else { "changes" };
     let purpose = format!("sync#{name}#{}", models.join(","));
     if store.take_turn(id, &purpose, accounts.clock.real(SYNC_EVERY), now).await? {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use lambda_http::Request;
 use shared::{
     ambient,
-    api::{access, accounts::AccountView},
+    api::{access, accounts::AccountView, allowance},
     config,
     domain::{
         account::{AccountStatus, LinkedAccount},
@@ -20,6 +20,7 @@ use shared::{
         Store,
         accounts::{Change, Found},
         events::{Event, EventKind},
+        limits::Counter,
     },
 };
 
@@ -29,6 +30,7 @@ pub struct Deletes {
     pub queue: Queue,
     pub identity: config::Identity,
     pub retention: config::Retention,
+    pub limit: config::DeleteLimit,
 }
 
 /// Answers one request.
@@ -38,12 +40,14 @@ pub async fn handle(deletes: &Deletes, request: Request) -> Result<Answer, Probl
     caller.require(Scope::LinkedAccountsWrite)?;
     let id = http::account_id(&request)?;
     let organization = &caller.organization;
-    if let Found::Pending(_) = access::any(&deletes.store, organization, id).await? {
-        return Err(Problem::new(Code::NotConnected, "The connection was never finished."));
-    }
+    let id = match access::any(&deletes.store, organization, id).await? {
+        Found::Account(account) => account.id,
+        Found::Pending(_) => return Err(Problem::new(Code::NotConnected, "The connection was never finished.")),
+    };
+    let now = ambient::now();
+    allowance::take(&deletes.store, organization, Counter::Delete, deletes.limit.0, now).await?;
 
     // 2. Mark it, and its slot.
-    let now = ambient::now();
     let mut marked = false;
     let account = deletes.store.change_account(organization, id, |account| {
         marked = account.status != AccountStatus::Deleting;

@@ -11,7 +11,7 @@ use lambda_http::Request;
 use sha2::{Digest, Sha256};
 use shared::{
     ambient,
-    api::{accounts::AccountView, links},
+    api::{accounts::AccountView, allowance, links},
     config,
     domain::{
         account::LinkedAccount,
@@ -39,11 +39,9 @@ pub struct Exchanges {
     pub linking: Linking,
     pub queue: Queue,
     pub identity: config::Identity,
+    pub limit: config::ExchangeLimit,
 }
 
-/// Exchanges of one organization in one minute that Merge may refuse. Merge blocks an address after 20 errors in 10 s,
-/// and our own breaker opens after 10.
-const REFUSALS_PER_MINUTE: i64 = 6;
 /// How long the loser of two exchanges of one public token waits for the winner.
 const WAIT: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -124,11 +122,7 @@ async fn first(
 ) -> Result<InFlight, Problem> {
     let linking = &exchanges.linking;
     // Counted before the call, so that a hundred at once are held back too; taken back when Merge accepts.
-    let refusals = linking.store.count(&caller.organization, Counter::Exchange, 1, now).await?;
-    if refusals > REFUSALS_PER_MINUTE {
-        let second = now.as_second().rem_euclid(60).unsigned_abs();
-        return Err(Problem::rate_limited(Duration::from_secs(60 - second)));
-    }
+    allowance::take(&linking.store, &caller.organization, Counter::Exchange, exchanges.limit.0, now).await?;
     let exchanged = match linking.merge.exchange_public_token(category, public_token).await {
         Ok(exchanged) => exchanged,
         Err(error) if matches!(error.kind(), ErrorKind::Rejected | ErrorKind::NotFound | ErrorKind::Forbidden) => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use functions::exchange::{self, Exchanges};
-use shared::config::{self, Identity, Logging, Merge, Retention, Tables, TokenKey, aws::Aws};
+use shared::config::{self, ExchangeLimit, Identity, Logging, Merge, Retention, Tables, TokenKey, aws::Aws};
 use shared::linking::Linking;
 use shared::queue::Queue;
 use shared::secrets::{self, TokenCipher};
@@ -12,8 +12,8 @@ use shared::{http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    type Sections = (Logging, Aws, Tables, config::Queue, TokenKey, Merge, Identity, Retention);
-    let (logging, aws, tables, queue, token_key, merge, identity, retention): Sections = config::load()?;
+    type Sections = (Logging, Aws, Tables, config::Queue, TokenKey, Merge, Identity, Retention, ExchangeLimit);
+    let (logging, aws, tables, queue, token_key, merge, identity, retention, limit): Sections = config::load()?;
     telemetry::init(&logging);
     let sdk = config::aws::sdk_config(&aws)?;
     let linking = Linking {
@@ -22,6 +22,6 @@ async fn main() -> Result<(), lambda_http::Error> {
         tokens: Arc::new(TokenCipher::new(&sdk, &token_key)),
         history: retention.history,
     };
-    let exchanges = Exchanges { linking, queue: Queue::new(&sdk, &queue), identity };
+    let exchanges = Exchanges { linking, queue: Queue::new(&sdk, &queue), identity, limit };
     http::serve(|request| exchange::handle(&exchanges, request)).await
 }

@@ -18,7 +18,7 @@ use shared::{
     domain::{
         change::{Action, Change, Tag},
         endpoint::Endpoint,
-        ids::AccountId,
+        ids::{AccountId, RequestedId},
     },
     http::{self, Answer, Caller, Code, Problem},
     store::{changes::ChangeBlock, records::Record},
@@ -60,11 +60,17 @@ impl Position {
 type Positions = BTreeMap<String, Position>;
 
 /// `GET /v1/linked-accounts/{id}/changes`.
-pub async fn changes(records: &Records, caller: &Caller, id: AccountId, request: &Request) -> Result<Answer, Problem> {
+pub async fn changes(
+    records: &Records,
+    caller: &Caller,
+    id: RequestedId,
+    request: &Request,
+) -> Result<Answer, Problem> {
     // 1. Which feed, and from where.
     let query = http::query(request);
     let limit = query.limit()?;
     let account = access::readable(&records.store, &caller.organization, id).await?;
+    let id = account.id;
     let model = match query.text("model") {
         Some(key) => {
             let endpoint = Endpoint::by_key(key).filter(|endpoint| endpoint.category == account.category);

@@ -8,7 +8,11 @@ use shared::{
         access, cursor,
         records::{RecordList, RecordView},
     },
-    domain::{endpoint::Endpoint, ids::AccountId, time},
+    domain::{
+        endpoint::Endpoint,
+        ids::{AccountId, RequestedId},
+        time,
+    },
     http::{self, Answer, Caller, Problem},
     store::{keys::SHARDS, records::Record},
 };
@@ -31,7 +35,7 @@ struct Position {
 pub async fn list(
     records: &Records,
     caller: &Caller,
-    id: AccountId,
+    id: RequestedId,
     model: &str,
     request: &Request,
 ) -> Result<Answer, Problem> {
@@ -40,6 +44,7 @@ pub async fn list(
     let limit = query.limit()?;
     let include_deleted = query.flag("include_deleted")?;
     let account = access::readable(&records.store, &caller.organization, id).await?;
+    let id = account.id;
     let endpoint = Endpoint::by_key(model).filter(|endpoint| endpoint.category == account.category);
     let endpoint = endpoint.ok_or_else(Problem::not_found)?;
     let (account_text, model) = (id.to_string(), endpoint.key());

@@ -6,8 +6,7 @@ use lambda_http::Request;
 use shared::{
     ambient,
     api::{
-        access,
-        limiter::Limiter,
+        access, allowance,
         links::{EndUser, LinkTokenCreated, Relink},
     },
     config,
@@ -16,9 +15,9 @@ use shared::{
     store::{
         Store,
         events::{Event, EventKind},
+        limits::Counter,
     },
 };
-use tokio::time::Instant;
 
 /// What the function works with.
 pub struct Relinks {
@@ -27,7 +26,7 @@ pub struct Relinks {
     pub identity: config::Identity,
     pub linking: config::Linking,
     pub retention: config::Retention,
-    pub limiter: Limiter,
+    pub limit: config::RelinkLimit,
 }
 
 /// Answers one request.
@@ -40,8 +39,8 @@ pub async fn handle(relinks: &Relinks, request: Request) -> Result<Answer, Probl
     let account = access::connected(&relinks.store, &caller.organization, id).await?;
     let labels = (caller.email.as_deref(), caller.organization_name.as_deref());
     let end_user = EndUser::of(labels.0, labels.1, wanted.end_user.as_ref())?;
-    let subject = format!("{}\n{}", caller.organization, caller.subject);
-    relinks.limiter.take(&subject, Instant::now()).map_err(Problem::rate_limited)?;
+    let now = ambient::now();
+    allowance::take(&relinks.store, &caller.organization, Counter::Relink, relinks.limit.0, now).await?;
 
     // 2. A fresh link token for the same account. Merge knows the integration, so none is asked for.
     let ask = LinkTokenRequest {
@@ -57,8 +56,8 @@ pub async fn handle(relinks: &Relinks, request: Request) -> Result<Answer, Probl
     let answer = relinks.merge.create_link_token(&ask).await?;
 
     // 3. Note it, and reply.
-    let event = Event::new(ambient::now(), EventKind::RelinkStarted, &caller.subject);
-    relinks.store.add_event(id, &event, ambient::uuid(), relinks.retention.history).await?;
-    let name = answer.integration_name.or(Some(account.integration.name));
-    http::created(&LinkTokenCreated::new(&answer.link_token, name, answer.magic_link_url.as_ref(), id.uuid()))
+    let event = Event::new(now, EventKind::RelinkStarted, &caller.subject);
+    relinks.store.add_event(account.id, &event, ambient::uuid(), relinks.retention.history).await?;
+    let name = answer.integration_name.or(Some(account.integration.name.clone()));
+    http::created(&LinkTokenCreated::new(&answer.link_token, name, answer.magic_link_url.as_ref(), account.id.uuid()))
 }

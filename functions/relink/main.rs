@@ -1,20 +1,18 @@
 //! Wires the relink function.
 
 use functions::relink::{self, Relinks};
-use shared::api::limiter::Limiter;
-use shared::config::{self, Identity, Linking, Logging, Merge, Retention, Tables, aws::Aws};
+use shared::config::{self, Identity, Linking, Logging, Merge, RelinkLimit, Retention, Tables, aws::Aws};
 use shared::store::Store;
 use shared::{http, secrets, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    type Sections = (Logging, Aws, Tables, Merge, Identity, Linking, Retention);
-    let (logging, aws, tables, merge, identity, linking, retention): Sections = config::load()?;
+    type Sections = (Logging, Aws, Tables, Merge, Identity, Linking, Retention, RelinkLimit);
+    let (logging, aws, tables, merge, identity, linking, retention, limit): Sections = config::load()?;
     telemetry::init(&logging);
     let sdk = config::aws::sdk_config(&aws)?;
-    let limiter = Limiter::new(linking.token_burst);
     let store = Store::connect(&sdk, &tables);
     let merge = secrets::merge_client(&sdk, &merge).await?;
-    let relinks = Relinks { store, merge, identity, linking, retention, limiter };
+    let relinks = Relinks { store, merge, identity, linking, retention, limit };
     http::serve(|request| relink::handle(&relinks, request)).await
 }

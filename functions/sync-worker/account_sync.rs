@@ -11,7 +11,7 @@ use shared::{
         endpoint::Endpoint,
         message::{AccountRef, Message, SyncMode, Work},
         secret::AccountToken,
-        sync_status::{self, SyncStatus},
+        sync_status::{self, SyncState, SyncStatus},
         window::Checkpoint,
     },
     merge::{ErrorKind, MergeError},
@@ -21,8 +21,10 @@ use shared::{
 
 use super::{
     Invocation, WorkError, Worker, deletion,
-    endpoint_sync::{End, EndpointSync, Report},
-    known, parking, signals,
+    endpoint_sync::{End, EndpointSync, Readable, Report},
+    known,
+    page_fetch::take_budget,
+    parking, signals,
     state::{self, Findings, Trigger},
 };
 
@@ -138,8 +140,14 @@ async fn run(asked: Run<'_>, account: LinkedAccount, pages_before: u64) -> Resul
     // 1. The account's token, and what Merge says about its syncs and the account itself.
     let token = worker.linking.token_of(&account).await?;
     let rows = match statuses(&asked, &account, &token, stored, &mut findings).await? {
-        Ok(rows) => rows,
-        Err(error) => return put_off(worker, &account, &error).await,
+        Statuses::Rows(rows) => rows,
+        Statuses::Refused(error) => return put_off(worker, &account, &error).await,
+        Statuses::NotBefore(at) => {
+            let trouble = Some(TroubleCode::MergeUnavailable);
+            findings = Findings { resume_at: Some(at), trouble, ..Findings::default() };
+            state::save(worker, asked.of, None, &[], findings).await?;
+            return Ok(());
+        }
     };
 
     findings.missed = known::was_missed(worker, &account, &rows, &checkpoints);
@@ -183,6 +191,14 @@ pub async fn put_off(worker: &Worker, account: &LinkedAccount, error: &MergeErro
     Ok(())
 }
 
+/// What came of asking Merge how far its syncs are.
+enum Statuses {
+    Rows(Vec<SyncStatus>),
+    Refused(MergeError),
+    /// Merge wants the account left alone for longer than a worker should wait.
+    NotBefore(Timestamp),
+}
+
 /// Merge's sync status, stored when it differs; and the account's own status when asked for.
 async fn statuses(
     asked: &Run<'_>,
@@ -190,22 +206,26 @@ async fn statuses(
     token: &AccountToken,
     stored: Option<StoredSyncStatus>,
     findings: &mut Findings,
-) -> Result<Result<Vec<SyncStatus>, MergeError>, WorkError> {
+) -> Result<Statuses, WorkError> {
     let worker = asked.worker;
     if let (Ask::Stored, Some(stored)) = (asked.ask, &stored) {
-        return Ok(Ok(stored.rows.clone()));
+        return Ok(Statuses::Rows(stored.rows.clone()));
     }
     let budget = worker.budget(account.id);
-    budget.take().await;
+    if let Err(at) = take_budget(worker, &budget).await {
+        return Ok(Statuses::NotBefore(at));
+    }
     let rows = match worker.merge.sync_status(account.category, token).await {
         Ok(rows) => rows,
-        Err(error) => return Ok(Err(error)),
+        Err(error) => return Ok(Statuses::Refused(error)),
     };
     if asked.ask == Ask::StatusAndAccount {
-        budget.take().await;
+        if let Err(at) = take_budget(worker, &budget).await {
+            return Ok(Statuses::NotBefore(at));
+        }
         match worker.merge.account_details(account.category, token).await {
             Ok(details) => findings.details = Some(details),
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Statuses::Refused(error)),
         }
         signals::look_around(worker, account, findings).await;
     }
@@ -217,9 +237,10 @@ async fn statuses(
         let status = StoredSyncStatus { rows: rows.clone(), read_at: worker.now() };
         worker.store.put_sync_status(asked.of, &status).await?;
     }
-    Ok(Ok(rows))
+    Ok(Statuses::Rows(rows))
 }
 
+/// Syncs the lists at the top, side by side, then those nested below them, which follow what the others brought.
 async fn fetch(
     asked: &Run<'_>,
     account: &LinkedAccount,
@@ -228,25 +249,45 @@ async fn fetch(
     mut checkpoints: HashMap<String, Checkpoint>,
 ) -> Result<Vec<Report>, WorkError> {
     let worker = asked.worker;
+    let filter = &worker.settings.models.filter;
     let budget = worker.budget(account.id);
     let mut met = HashSet::new();
-    let work: Vec<_> = sync_status::pair(rows, account.category, &worker.settings.models.filter)
+    let wanted = |endpoint: &&'static Endpoint| asked.only.is_empty() || asked.only.contains(endpoint);
+    let mut work: Vec<_> = sync_status::pair(rows, account.category, filter)
         .into_iter()
         // Two rows may name one model in Merge's two spellings.
-        .filter(|(endpoint, _)| met.insert(endpoint.slug()))
-        .filter(|(endpoint, _)| asked.only.is_empty() || asked.only.contains(endpoint))
-        .map(|(endpoint, status)| (endpoint, status, checkpoints.remove(&endpoint.slug())))
+        .filter(|(endpoint, _)| met.insert(endpoint.slug()) && wanted(endpoint))
+        .map(|(endpoint, status)| (endpoint, Readable::Status(status)))
         .collect();
-    stream::iter(work)
-        .map(|(endpoint, status, checkpoint)| {
+    let deletions_held = account.notes.deletions_held_since.is_some();
+    let mut reports: Vec<Report> = Vec::new();
+    for depth in 1.. {
+        let level = stream::iter(work).map(|(endpoint, readable)| {
+            let checkpoint = checkpoints.get(&endpoint.slug()).cloned();
             let (of, invocation) = (asked.of, asked.invocation);
-            let deletions_held = account.notes.deletions_held_since.is_some();
             let sync = EndpointSync { worker, of, token, budget: &budget, invocation, endpoint, deletions_held };
-            async move { sync.run(checkpoint, Some(status), asked.full_since).await }
-        })
-        .buffer_unordered(MODELS_AT_ONCE)
-        .try_collect()
-        .await
+            async move { sync.run(checkpoint, &readable, asked.full_since).await }
+        });
+        let level: Vec<Report> = level.buffer_unordered(MODELS_AT_ONCE).try_collect().await?;
+        let after = level.iter().filter_map(|report| Some((report.endpoint.slug(), report.checkpoint.clone()?)));
+        checkpoints.extend(after);
+        reports.extend(level);
+        let below = filter.endpoints(account.category).into_iter().filter(|e| e.depth() == depth && wanted(e));
+        let below: Vec<_> = below.collect();
+        if below.is_empty() {
+            break;
+        }
+        work = below
+            .into_iter()
+            .filter_map(|endpoint| {
+                let own = sync_status::own_status(rows, endpoint);
+                let parents = checkpoints.get(&endpoint.parent()?.slug())?;
+                let enabled = own.is_none_or(|own| own.status != SyncState::Disabled);
+                enabled.then(|| (endpoint, Readable::Parents(Box::new(parents.clone()), own)))
+            })
+            .collect();
+    }
+    Ok(reports)
 }
 
 async fn go_on_later(

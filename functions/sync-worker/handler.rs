@@ -9,16 +9,20 @@ mod bus;
 mod census;
 mod deletion;
 mod endpoint_sync;
+mod held;
 mod known;
+mod nested_sync;
 mod outcome;
 mod page_fetch;
+mod page_write;
 mod parking;
+mod rotation;
 mod signals;
 mod state;
 mod sweep;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
     time::Duration,
@@ -26,13 +30,15 @@ use std::{
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::FutureExt;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use shared::{
     ambient, config,
     domain::{
+        contract::{Contract, Drift},
+        endpoint::Endpoint,
         ids::AccountId,
         message::{Message, Work},
-        window::Brake,
+        window::{Brake, Cadence},
     },
     linking::Linking,
     merge::{MergeClient, RateBudget},
@@ -55,6 +61,8 @@ pub struct Worker {
     pub bus: Bus,
     pub settings: Settings,
     budgets: Mutex<HashMap<AccountId, Arc<RateBudget>>>,
+    /// Contract drift that this process has told, by model.
+    told: Mutex<HashSet<(&'static str, Drift)>>,
 }
 
 /// The worker's settings.
@@ -67,6 +75,8 @@ pub struct Settings {
     pub second_sweep_after: Duration,
     /// Deletions by absence beyond this are held.
     pub brake: Brake,
+    /// How far a window reaches back into the one before.
+    pub overlap: Duration,
     pub retention: config::Retention,
     pub clock: config::Clock,
 }
@@ -84,16 +94,48 @@ impl Invocation {
     }
 }
 
+/// How often a model is read in full that cannot say what changed.
+const FULL_READ_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A list that differs in everything is told of only so far.
+const MOST_TOLD: usize = 1_000;
+
 /// A warm process keeps the budgets of this many accounts; then it starts over.
 const MOST_BUDGETS: usize = 1_000;
 
 impl Worker {
     pub fn new(store: Store, merge: MergeClient, linking: Linking, queue: Queue, bus: Bus, settings: Settings) -> Self {
-        Self { store, merge, linking, queue, bus, settings, budgets: Mutex::default() }
+        Self { store, merge, linking, queue, bus, settings, budgets: Mutex::default(), told: Mutex::default() }
+    }
+
+    /// How windows follow one another; a day is shorter on a faster schedule.
+    fn cadence(&self) -> Cadence {
+        let signed = |time: Duration| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
+        Cadence {
+            overlap: signed(self.settings.overlap),
+            full_read_every: signed(self.settings.clock.real(FULL_READ_EVERY)),
+            feed_kept: signed(self.settings.retention.history),
+        }
     }
 
     fn now(&self) -> Timestamp {
         ambient::now()
+    }
+
+    /// Compares a record with what Merge publishes. What differs is counted and told once in a process: the first record
+    /// of a page is looked at, so every page of every sync would say the same.
+    fn look_for_drift(&self, endpoint: &'static Endpoint, record: &str) {
+        let Some(contract) = Contract::of(endpoint) else { return };
+        for drift in contract.drift(record) {
+            let name = (endpoint.path, drift);
+            let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if told.len() < MOST_TOLD && told.insert(name.clone()) {
+                let (model, (_, drift)) = (endpoint.key(), name);
+                let (kind, member) = (drift.label(), drift.member());
+                tracing::info!(model, kind, member, "Merge sends what it does not publish");
+                telemetry::count_by(Metric::MergeContractDrift, kind, 1);
+            }
+        }
     }
 
     /// What is left of Merge's allowance for an account, shared by everything this process does for it.
@@ -162,5 +204,10 @@ async fn apply(worker: &Worker, record: &SqsMessage, invocation: &Invocation) ->
             account_sync::go_on(worker, &of, chain, pages, full_since, invocation).await
         }
         Work::Delete { of, .. } => deletion::delete(worker, &of, invocation).await,
+        Work::RotateToken { of, .. } => rotation::rotate(worker, &of).await,
+        Work::Held { of, model, generation, decision, actor, .. } => {
+            let decided = held::Decided { model: &model, generation, decision, actor: &actor };
+            held::decided(worker, &of, decided, invocation).await
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use shared::{
     domain::{
-        account::{AccountStatus, LinkedAccount, TroubleCode},
+        account::{AccountStatus, LinkedAccount},
         endpoint::{Endpoint, Rule},
         sync_status::{SyncStatus, pair},
         window::Checkpoint,
@@ -64,9 +64,7 @@ pub async fn of_hint(
 
 /// Merge asked to be left alone, or is out; the wake that was set looks again.
 fn is_held(worker: &Worker, account: &LinkedAccount) -> bool {
-    let trouble = account.facts.trouble.as_ref().map(|trouble| trouble.code);
-    let kept_off = matches!(trouble, Some(TroubleCode::MergeUnavailable | TroubleCode::ApiKeyRefused));
-    kept_off && account.due.wakes_at().is_some_and(|minute| minute > worker.settings.clock.minute(worker.now()))
+    account.due.wakes_after(worker.settings.clock.minute(worker.now()))
 }
 
 fn is_recent(worker: &Worker, stored: Option<&StoredSyncStatus>) -> bool {

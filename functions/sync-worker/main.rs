@@ -45,6 +45,7 @@ async fn main() -> Result<(), Error> {
         slice: slice.slice,
         second_sweep_after: slice.second_sweep_after,
         brake: slice.brake,
+        overlap: slice.overlap,
         retention,
         clock,
     };

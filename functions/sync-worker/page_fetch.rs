@@ -6,12 +6,15 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use shared::{
     domain::window::OpenWindow,
-    merge::{Cursor, ErrorKind, MergeError, PageRequest, RecordsPage},
+    merge::{Cursor, ErrorKind, MergeError, PageRequest, RateBudget, RecordsPage},
     telemetry,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use super::endpoint_sync::EndpointSync;
+use super::{
+    Worker,
+    endpoint_sync::{End, EndpointSync},
+};
 
 /// A worker waits so long for the account's allowance; beyond that the account is woken later.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -29,17 +32,41 @@ pub enum PageFault {
     NotBefore(Timestamp),
 }
 
+impl PageFault {
+    /// How the work ends with it.
+    pub fn end(self) -> End {
+        match self {
+            Self::Backpressure(error) => End::Backpressure(error),
+            Self::CursorRefused(error) => End::Broken(format!("the cursor is refused again: {}", error.label())),
+            Self::Broken(what) => End::Broken(what),
+            Self::NotBefore(at) => End::NotBefore(at),
+        }
+    }
+}
+
 impl EndpointSync<'_> {
-    /// One page of the window, within the account's allowance.
-    pub async fn fetch(&self, open: &OpenWindow, cursor: Option<&str>) -> Result<RecordsPage, PageFault> {
+    /// One page of the window, within the account's allowance. `parent`: the key of the record whose nested list is
+    /// read; such a list is always read whole.
+    pub async fn fetch(
+        &self,
+        open: &OpenWindow,
+        parent: Option<&str>,
+        cursor: Option<&str>,
+    ) -> Result<RecordsPage, PageFault> {
         let mut request = PageRequest::first(self.endpoint);
         if let Some(cursor) = cursor {
             request.cursor = Cursor::parse(cursor).map_err(|error| PageFault::Broken(error.to_string()))?;
         }
-        request.modified_after = open.lower.filter(|_| self.endpoint.modified_after);
-        request.modified_before = open.modified_before().filter(|_| self.endpoint.modified_after);
+        match parent {
+            Some(key) => request.parents = key.split('/').map(str::to_owned).collect(),
+            None if self.endpoint.modified_after => {
+                request.modified_after = open.lower;
+                request.modified_before = open.modified_before();
+            }
+            None => {}
+        }
         for attempt in 1.. {
-            self.take_budget().await?;
+            take_budget(self.worker, self.budget).await.map_err(PageFault::NotBefore)?;
             let error = match self.worker.merge.records_page(self.token, &request).await {
                 Ok(page) => return Ok(page),
                 Err(error) => error,
@@ -51,27 +78,27 @@ impl EndpointSync<'_> {
                     }
                     return Err(PageFault::Backpressure(error));
                 }
+                // The parent is gone since we read it, and its list with it.
+                ErrorKind::NotFound if parent.is_some() && request.cursor.is_none() => return Ok(RecordsPage::empty()),
                 ErrorKind::Rejected | ErrorKind::NotFound if request.cursor.is_some() => {
                     if attempt == CURSOR_ATTEMPTS {
                         return Err(PageFault::CursorRefused(error));
                     }
                 }
-                _ => return Err(PageFault::Broken(telemetry::chain(&error))),
+                _ => {
+                    // Merge's own words are for the log: the timeline is shown to people.
+                    tracing::warn!(error = telemetry::chain(&error), "Merge refused a page");
+                    return Err(PageFault::Broken(format!("Merge's answer is of no use: {}", error.label())));
+                }
             }
         }
         unreachable!("the loop ends by returning")
     }
+}
 
-    /// Takes a call out of the account's allowance. Waits a little for it; not as long as Merge may ask after a 429.
-    async fn take_budget(&self) -> Result<(), PageFault> {
-        while let Err(until) = self.budget.try_take() {
-            let wait = until.saturating_duration_since(Instant::now());
-            if wait > LONGEST_WAIT {
-                let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
-                return Err(PageFault::NotBefore(self.worker.now().checked_add(wait).unwrap_or(Timestamp::MAX)));
-            }
-            sleep_until(until).await;
-        }
-        Ok(())
-    }
+/// Takes a call out of an account's allowance. Waits a little for it; otherwise says from when on it may be made.
+pub async fn take_budget(worker: &Worker, budget: &RateBudget) -> Result<(), Timestamp> {
+    let Err(until) = budget.take_within(LONGEST_WAIT).await else { return Ok(()) };
+    let wait = SignedDuration::try_from(until.saturating_duration_since(Instant::now()));
+    Err(worker.now().checked_add(wait.unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX))
 }

@@ -42,7 +42,8 @@ pub async fn linked(worker: &Worker, event: LinkedEvent<'_>, invocation: &Invoca
     }
 }
 
-/// `sync_completed`, `{Model}.synced` or a record event: looks at the account. Unknown accounts are counted and left.
+/// `sync_completed`, `{Model}.synced` or a record event: looks at the account, if that can lead to anything. Unknown accounts
+/// are counted and left, and one that Merge wants left alone is looked at by its wake.
 pub async fn hint(
     worker: &Worker,
     merge_id: &MergeLinkedAccountId,

@@ -112,17 +112,26 @@ impl Findings {
                 .model(&model)
                 .with("added", counts.added)
                 .with("updated", counts.updated)
+                .with("unchanged", counts.unchanged)
                 .with("deleted", counts.deleted);
             add_event(worker, account, &event).await?;
         }
         match std::mem::replace(&mut report.end, End::Finished) {
-            End::Backpressure(error) => self.backpressure = Some(error),
+            End::Backpressure(error) => {
+                // An outage is told once, when it begins.
+                if account.facts.trouble.is_none() && self.backpressure.is_none() {
+                    let event = Event::new(worker.now(), EventKind::SyncFailed, SYSTEM).model(&model);
+                    add_event(worker, account, &event.with("reason", error.label())).await?;
+                }
+                self.backpressure = Some(error);
+            }
             End::Broken(what) => {
                 tracing::error!(account = %account.id, model, what, "Merge's answers cannot be read to the end");
                 telemetry::count_by(Metric::ModelDegraded, &model, 1);
                 self.trouble.get_or_insert(TroubleCode::ContractBroken);
                 let event = Event::new(worker.now(), EventKind::SyncFailed, SYSTEM).model(&model);
-                add_event(worker, account, &event.with("reason", "contract_broken")).await?;
+                let event = event.with("reason", "contract_broken").with("detail", what);
+                add_event(worker, account, &event).await?;
             }
             End::NotBefore(at) => self.resume_at = self.resume_at.max(Some(at)),
             End::Fenced => tracing::info!(account = %account.id, model, "another worker has taken the model up"),

@@ -102,11 +102,8 @@ impl Webhook {
 
     /// Whether one of Merge's keys signed the body. Keys newer than this process are fetched, at most every 30 s.
     async fn is_genuine(&self, signature: &str, body: &[u8]) -> Result<bool, Unavailable> {
-        let cached = match self.keys.cached() {
-            Some(keys) => keys,
-            None => self.keys.load().await.map_err(Unavailable::Keys)?,
-        };
-        let mut key = signature::verify(signature, body, &cached);
+        let current = self.keys.current().await.map_err(Unavailable::Keys)?;
+        let mut key = signature::verify(signature, body, &current);
         if key.is_none()
             && signature::is_well_formed(signature)
             && let Some(newer) = self.keys.refreshed().await.map_err(Unavailable::Keys)?

@@ -1,6 +1,6 @@
 //! The handler over emulated AWS services, with the faults that a black-box test cannot make.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
@@ -157,6 +157,56 @@ async fn an_older_key_is_taken_during_rotation_and_what_means_nothing_is_answere
     assert!(world.queued().await.is_empty());
     assert_eq!(world.post(&body("LinkedAccount.deleted", json!(null)), "older").await, 200);
     assert_eq!(world.queued().await.len(), 1);
+}
+
+/// Lets time pass for the process, and for nobody else.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn checklist_06_a_warm_process_learns_of_keys_that_are_new_and_that_are_gone() {
+    let world = World::new().await;
+    let secrets = aws_sdk_secretsmanager::Client::new(&world.sdk);
+    let put = async |keys: &str| {
+        secrets.put_secret_value().secret_id("keys").secret_string(keys).send().await.unwrap();
+    };
+    let reads = || {
+        let counts = world.aws.request_counts();
+        counts.iter().filter(|((.., action), _)| action == "GetSecretValue").map(|(_, count)| count).sum::<u64>()
+    };
+    let event = body("AsyncPost.completed", json!({}));
+    assert_eq!((world.post(&event, "newest").await, reads()), (200, 1));
+
+    // A key newer than the cache: one read, at most every 30 s.
+    put(r#"["newer","newest"]"#).await;
+    assert_eq!((world.post(&event, "newer").await, reads()), (401, 1), "judged by the keys at hand");
+    pass(Duration::from_secs(31)).await;
+    for _ in 0..3 {
+        assert_eq!((world.post(&event, "forged").await, reads()), (401, 2), "forgeries do not turn into calls");
+    }
+    assert_eq!((world.post(&event, "newer").await, reads()), (200, 2));
+
+    // A key that was removed: forgotten within minutes, without a delivery that fits nothing.
+    put(r#"["newer"]"#).await;
+    assert_eq!(world.post(&event, "newest").await, 200, "it is still at hand");
+    pass(Duration::from_secs(301)).await;
+    assert_eq!((world.post(&event, "newest").await, reads()), (401, 3));
+
+    // The read fails: nobody can say whether a stranger's key is new. What fits a known key is genuine.
+    pass(Duration::from_secs(301)).await;
+    world.aws.stop().await;
+    let mut webhook = world.webhook;
+    webhook.queue = Queue::new(&sdk(NOWHERE), &config::Queue { url: format!("{NOWHERE}/0/q.fifo") });
+    let judge = async |key: &str| {
+        let signature = signature::sign(&event, &WebhookKey::new(key));
+        let request = request("POST", &event, &json!({"X-Merge-Webhook-Signature": signature}));
+        handle(&webhook, request).await.unwrap().status().as_u16()
+    };
+    assert_eq!(judge("unheard-of").await, 503);
+    assert_eq!(judge("newer").await, 200);
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ def sections(root=ROOT):
             continue
         text = file.read_text()
         # Some sections read through a helper of their file: its variables are theirs.
-        helpers = {name: set(_READ.findall(body)) for name, body in _FUNCTION_READ.findall(text)}
+        helpers = {name: set(_READ.findall(body)) for name, body in _FUNCTION_READ.findall(text) if name != "read"}
         for name, body in _SECTION.findall(text):
             variables = set(_READ.findall(body))
             for helper, of_helper in helpers.items():

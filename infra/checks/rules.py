@@ -288,7 +288,7 @@ def alarms(template):
     found = of_type(template, "AWS::CloudWatch::Alarm")
     runbook = (environment.ROOT / "docs/runbook.md").read_text()
     sections = {heading.lower() for heading in re.findall(r"^## (.+)$", runbook, re.M)}
-    watched = {}
+    watched, pointed_at = {}, set()
     for name, alarm in found.items():
         dimensions = {d["Name"]: next(names_in(d["Value"]), d["Value"]) for d in alarm.get("Dimensions", [])}
         for value in dimensions.values():
@@ -296,6 +296,7 @@ def alarms(template):
         if "AlarmActions" not in alarm:
             yield f"{name} tells nobody"
         _, _, section = alarm.get("AlarmDescription", "").partition("see the runbook, ")
+        pointed_at.add(section.lower())
         if section.lower() not in sections:
             yield f"{name} has no section {section!r} in the runbook"
         if alarm["Namespace"] == {"Ref": "AWS::StackName"}:
@@ -304,6 +305,7 @@ def alarms(template):
                 yield f"{name} watches {alarm['MetricName']}, which nothing counts"
         elif not alarm["Namespace"].startswith("AWS/"):
             yield f"{name} watches the namespace {alarm['Namespace']}"
+    yield from (f"no alarm points at the runbook's section {section!r}" for section in sorted(sections - pointed_at))
     for name, function in of_type(template, "AWS::Lambda::Function").items():
         own = watched.get(name, {})
         for metric in ("Errors", "Throttles", "Duration"):

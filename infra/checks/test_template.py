@@ -16,6 +16,25 @@ def test_rule(rule, template):
     assert list(rule(template)) == []
 
 
+def test_checklist_42_permissions_doors_and_leftovers(template):
+    """Exact actions per function and none with a wildcard; only webhook and page without a token; every queue with a
+    dead-letter queue and an alarm; every log group with a retention; no fixed names. That each role has the actions
+    that are called, and no other, is seen where they are called: in the local stack, which refuses the rest."""
+    for rule in (rules.roles, rules.routes, rules.function_url, rules.queues, rules.alarms, rules.logs, rules.names):
+        assert list(rule(template)) == [], rule.__name__
+    open_routes = {
+        route["RouteKey"]
+        for route in rules.of_type(template, "AWS::ApiGatewayV2::Route").values()
+        if route.get("AuthorizationType", "NONE") == "NONE"
+    }
+    assert open_routes == rules.PUBLIC_ROUTES
+    assert not any(route.split()[1].startswith("/v1/") for route in open_routes)
+
+
+def test_checklist_14_nothing_bounds_the_webhook(template):
+    assert list(rules.webhook_concurrency(template)) == []
+
+
 def test_cfn_lint_has_nothing_to_say(template, tmp_path):
     assert rules.cfn_lint(template, tmp_path) == []
 

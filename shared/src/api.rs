@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod allowance;
 pub mod cursor;
 pub mod limiter;
 pub mod links;

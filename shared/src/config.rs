@@ -13,11 +13,13 @@
 //! The variables are those that `infra/template.yaml` sets; the parser itself is pure over a lookup.
 
 pub mod aws;
+mod limits;
 mod page;
 mod reader;
 mod sections;
 pub mod tls;
 
+pub use limits::{DeleteLimit, ExchangeLimit, Limit, RefreshLimit, RelinkLimit};
 pub use page::{Page, PageLocale, PageMode};
 pub use reader::{ConfigError, Fault, Reader};
 pub(crate) use reader::{is_plain, is_secret};
@@ -64,6 +66,7 @@ sections_of!(A B C D E F G);
 sections_of!(A B C D E F G H);
 sections_of!(A B C D E F G H I);
 sections_of!(A B C D E F G H I J);
+sections_of!(A B C D E F G H I J K);
 
 #[cfg(test)]
 mod tests;

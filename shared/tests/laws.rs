@@ -269,6 +269,28 @@ fn each_kind_of_knowledge_stands_in_one_place() {
     hold("the environment is read in config", lines_with(reads, &environment));
 }
 
+/// Whose something is, is said by a verified claim, and by our own rows and messages, which were made from one. An
+/// origin id that Merge sends names an organization too; the row that it names must still match in full.
+#[test]
+fn an_organization_comes_from_a_claim_and_an_account_from_an_organization() {
+    let files = sources();
+    let sources_of_organizations = ["http/caller.rs", "store/tick.rs", "domain/origin.rs", "domain/ids.rs"];
+    let elsewhere = rust_below(&files, "shared/src/").chain(rust_below(&files, "functions/"));
+    let elsewhere = elsewhere.filter(|file| !sources_of_organizations.iter().any(|place| file.path.ends_with(place)));
+    let making =
+        ["OrganizationId::parse", "OrganizationId::try_from", "from_str::<OrganizationId", "as OrganizationId"];
+    hold("an organization id is made of a claim", lines_with(elsewhere, &making));
+    // What a request may hold is typed here: had it an organization, somebody could choose one.
+    let requests = rust_below(&files, "shared/src/api/")
+        .filter(|file| file.production().any(|(_, line)| line.contains("Deserialize")));
+    hold("no request names an organization", lines_with(requests, &["OrganizationId"]));
+    let functions = || rust_below(&files, "functions/");
+    hold(
+        "an account's id is read as one requested",
+        lines_with(functions(), &["AccountId::parse", "AccountId::try_from"]),
+    );
+}
+
 #[test]
 fn no_file_is_too_long() {
     let files = sources();

@@ -43,7 +43,7 @@ fn merge_id(id: &str) -> MergeLinkedAccountId {
 }
 
 #[tokio::test]
-async fn a_token_decrypts_under_its_own_context_only() {
+async fn checklist_25_a_token_decrypts_under_its_own_context_only() {
     let (_aws, sdk) = aws().await;
     let cipher = cipher(&sdk).await;
     let (acme, globex, one, two) = (organization("acme"), organization("globex"), merge_id("1"), merge_id("2"));

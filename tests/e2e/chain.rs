@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::harness::tables::text;
 use crate::harness::{Api, Connected, Setup, Snapshot, System, all_equal, alone, hris_models, until};
 
 const BOUND: Duration = Duration::from_secs(900);
 
 #[test]
-fn five_thousand_employees_survive_short_slices_and_killed_workers() {
+fn checklist_50_a_chain_of_forty_hops_and_killed_workers_lose_nothing_of_five_thousand_employees() {
     alone(
         || Setup::default().employees(5_000).variable("sync-worker", "WORK_SLICE_SECONDS", "1").visibility_seconds(5),
         async |system| {
@@ -31,6 +32,10 @@ fn five_thousand_employees_survive_short_slices_and_killed_workers() {
             the_feed_reproduces_the_records(&api, &account).await;
             let hops = system.stack.logs().iter().filter(|line| line.line.contains("stopped")).count();
             assert_eq!(hops, 0, "no chain was stopped");
+            let rows = system.tables().partition("ORG#org_acme").await;
+            let row = rows.iter().find(|row| text(row, "sk").starts_with("ACCOUNT#")).expect("the account");
+            let chain: u32 = row["chain"].as_n().expect("a number").parse().expect("a number");
+            assert!(chain >= 40, "a chain of {chain} hops");
         },
     );
 }

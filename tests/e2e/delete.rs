@@ -8,7 +8,7 @@ use crate::harness::{BOUND, Connected, Setup, SharedStack, System, alone, until}
 static STACK: SharedStack = SharedStack::new(Setup::default);
 
 #[test]
-fn a_deleted_account_leaves_its_receipt_and_nothing_else() {
+fn checklist_39_a_deleted_account_leaves_its_receipt_and_nothing_else() {
     STACK.run(async |system| {
         let api = system.api("org_leaver").await;
         let account = system.connect_and_sync(&api, "hris", "bamboohr").await;
@@ -65,7 +65,7 @@ async fn while_it_is_leaving(api: &crate::harness::Api<'_>, path: &str) {
 }
 
 #[test]
-fn while_the_api_key_is_revoked_nothing_is_erased_and_afterwards_it_finishes() {
+fn checklist_47_while_the_api_key_is_revoked_nothing_is_erased_and_afterwards_it_finishes() {
     alone(Setup::default, async |system| {
         let api = system.api("org_revoked").await;
         let account = system.connect_and_sync(&api, "hris", "bamboohr").await;
@@ -96,6 +96,58 @@ fn while_the_api_key_is_revoked_nothing_is_erased_and_afterwards_it_finishes() {
         system.erased(&api, &account.id, BOUND).await;
         assert_eq!(system.sandbox().account(&account.merge_id).await, None);
         only_the_receipt(system, &account).await;
+    });
+}
+
+#[test]
+fn checklist_39_what_a_late_worker_writes_after_the_first_sweep_is_found_by_the_second() {
+    alone(
+        || Setup::default().variable("sync-worker", "SECOND_SWEEP_SECONDS", "10"),
+        async |system| {
+            let api = system.api("org_late").await;
+            let account = system.connect_and_sync(&api, "hris", "bamboohr").await;
+            system.idle().await;
+            api.delete(&format!("/v1/linked-accounts/{}", account.id), 202).await;
+            let shard = format!("{}#hris.employees#3", account.id);
+            until("the first sweep is over", BOUND, async || {
+                let rows = rows_of(system, &account).await;
+                let left =
+                    rows.iter().filter(|(pk, _)| pk.starts_with(&account.id) || pk.starts_with("ACCOUNT#")).count();
+                if left == 0 { Ok(()) } else { Err(format!("{left} rows are left")) }
+            })
+            .await;
+            system.tables().put_record(&shard, "a-record-of-a-late-page").await;
+            system.tables().put_record(&format!("{shard}#PART"), "a-record-of-a-late-page#hash#0000").await;
+            assert!(rows_of(system, &account).await.len() >= 3, "the account's own rows, and what came late");
+            system.erased(&api, &account.id, BOUND).await;
+            only_the_receipt(system, &account).await;
+        },
+    );
+}
+
+#[test]
+fn checklist_46_what_merge_told_of_a_deleted_account_changes_nothing_about_the_next_one() {
+    alone(Setup::default, async |system| {
+        let api = system.api("org_again").await;
+        let first = system.connect_and_sync(&api, "hris", "bamboohr").await;
+        api.delete(&format!("/v1/linked-accounts/{}", first.id), 202).await;
+        system.erased(&api, &first.id, BOUND).await;
+        let second = system.connect_and_sync(&api, "hris", "bamboohr").await;
+        system.webhooks_settled().await;
+        system.idle().await;
+        let before = api.account(&second.id).await;
+
+        let replayed = system.sandbox().post("/webhooks/replay", json!({"event": "LinkedAccount.linked"})).await;
+        assert!(replayed["replayed"].as_u64().unwrap_or_default() >= 2, "{replayed}");
+        system.webhooks_settled().await;
+        system.idle().await;
+        only_the_receipt(system, &first).await;
+        assert_eq!(api.accounts().await.len(), 1);
+        let after = api.account(&second.id).await;
+        for name in ["id", "status", "created_at", "records", "initial_sync_completed"] {
+            assert_eq!(after[name], before[name], "{name}");
+        }
+        api.get(&format!("/v1/linked-accounts/{}", first.id), 404).await;
     });
 }
 

@@ -6,18 +6,33 @@
 
 mod harness;
 
+mod access;
+mod broken_answers;
 mod cargo_dev;
+mod categories;
 mod census;
 mod chain;
 mod connect;
 mod delete;
 mod duplicates;
+mod exchange;
 mod freshness;
 mod full_size;
 mod health;
+mod held_deletions;
 mod issues;
+mod least_privilege;
+mod limits;
+mod load;
+mod matrix;
+mod nested;
 mod one_per_category;
+mod outbound;
 mod parking;
 mod relink;
+mod rotation;
 mod tenancy;
+mod units;
+mod webhook_keys;
 mod webhooks;
+mod worker;

@@ -57,7 +57,7 @@ fn a_relinked_account_keeps_id_token_and_records_and_catches_up() {
 }
 
 #[test]
-fn a_closed_relink_dialog_leaves_the_account_as_it_works() {
+fn checklist_28_a_closed_relink_dialog_leaves_the_account_as_it_works() {
     STACK.run(async |system| {
         let api = system.api("org_relink_closed").await;
         let account = system.connect_and_sync(&api, "hris", "bamboohr").await;

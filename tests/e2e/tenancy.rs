@@ -1,61 +1,15 @@
-//! Tenancy: what is another organization's does not exist, by any route, id or token.
+//! Tenancy: an account belongs to the organization whose claim asked for it, whatever else a request says, and whatever
+//! Merge answers. Ids and routes have a matrix of their own.
 
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::harness::{BOUND, Outcome, Setup, SharedStack, alone};
+use crate::harness::{BOUND, Outcome, Setup, SharedStack, System, alone};
 
 static STACK: SharedStack = SharedStack::new(Setup::default);
 
-const UNKNOWN: &str = "7a1d6f2e-5b0c-4f7e-9c41-2f3a8f1e0b9d";
-
-fn routes() -> Vec<(Method, &'static str, Option<Value>)> {
-    vec![
-        (Method::GET, "", None),
-        (Method::GET, "/sync-status", None),
-        (Method::GET, "/sync-status?refresh=true", None),
-        (Method::GET, "/events", None),
-        (Method::GET, "/records/hris.Employee", None),
-        (Method::GET, "/records/hris.Employee?include_deleted=true&limit=1000", None),
-        (Method::GET, "/changes", None),
-        (Method::GET, "/changes?cursor=now", None),
-        (Method::POST, "/sync", Some(json!({}))),
-        (Method::POST, "/sync", Some(json!({"mode": "full"}))),
-        (Method::POST, "/relink", Some(json!({}))),
-        (Method::PATCH, "", Some(json!({"display_name": "mine now"}))),
-        (Method::DELETE, "", None),
-    ]
-}
-
 #[test]
-fn an_account_of_another_organization_is_an_unknown_one_on_every_route() {
-    STACK.run(async |system| {
-        let acme = system.api("org_acme").await;
-        let account = system.connect_and_sync(&acme, "hris", "bamboohr").await;
-        let before = acme.account(&account.id).await;
-        let globex = system.api("org_globex").await;
-        for (method, rest, body) in routes() {
-            let foreign = format!("/v1/linked-accounts/{}{rest}", account.id);
-            let unknown = format!("/v1/linked-accounts/{UNKNOWN}{rest}");
-            let foreign = globex.call(method.clone(), &foreign, body.clone()).await;
-            let unknown = globex.call(method.clone(), &unknown, body.clone()).await;
-            assert_eq!(foreign.status, 404, "{method} {rest}: {foreign:?}");
-            assert_eq!(foreign.without_request_id(), unknown.without_request_id(), "{method} {rest}");
-        }
-        assert!(globex.accounts().await.is_empty());
-        let listed = globex.get(&format!("/v1/linked-accounts?duplicates_of={}", account.id), 404).await;
-        let nobody = globex.get(&format!("/v1/linked-accounts?duplicates_of={UNKNOWN}"), 404).await;
-        assert_eq!(listed["code"], nobody["code"]);
-
-        let after = acme.account(&account.id).await;
-        let facts = |account: &Value| (account["status"].clone(), account["display_name"].clone());
-        assert_eq!(facts(&after), facts(&before), "Acme's account is as it was");
-        assert!(system.sandbox().account(&account.merge_id).await.is_some());
-    });
-}
-
-#[test]
-fn the_claim_names_the_organization_and_nothing_else_does() {
+fn checklist_17_the_claim_names_the_organization_and_nothing_else_does() {
     STACK.run(async |system| {
         let acme = system.api("org_acme_claim").await;
         let account = system.connect_and_sync(&acme, "hris", "bamboohr").await;
@@ -80,7 +34,7 @@ fn the_claim_names_the_organization_and_nothing_else_does() {
 }
 
 #[test]
-fn another_organizations_public_token_gets_nothing() {
+fn checklist_15_another_organizations_public_token_gets_nothing() {
     // Alone, because the calls to Merge are counted.
     alone(Setup::default, async |system| {
         let victim = system.api("org_victim").await;
@@ -120,4 +74,51 @@ fn another_organizations_public_token_gets_nothing() {
             "nothing was deleted at Merge"
         );
     });
+}
+
+#[test]
+fn checklist_16_a_token_that_opens_another_organizations_account_is_refused() {
+    // With Merge's silent duplicates a dialog of one organization ends with a token for the other's account.
+    alone(
+        || Setup::default().sandbox(json!({"duplicates": "silent"})),
+        async |system| {
+            let owner = system.api("org_owner").await;
+            let (link_token, id) = owner.link_token("hris").await;
+            let public_token = link_as(system, &link_token).await;
+            let body = |token: &str| json!({"public_token": token, "category": "hris"});
+            owner.call(Method::POST, "/v1/linked-accounts", Some(body(&public_token))).await;
+            system.synced(&owner, &id, BOUND).await;
+            let account = system.connected(&owner, "hris", &id).await;
+            system.idle().await;
+            let before = owner.account(&id).await;
+
+            let other = system.api("org_other").await;
+            let (link_token, _) = other.link_token("hris").await;
+            let public_token = link_as(system, &link_token).await;
+            let refused = other.post("/v1/linked-accounts", body(&public_token), 404).await;
+            assert_eq!(refused["code"], "not_found");
+            system.webhooks_settled().await;
+            system.idle().await;
+
+            let incomplete = other.accounts().await;
+            assert!(incomplete.iter().all(|account| account["status"] == "INCOMPLETE"), "{incomplete:?}");
+            let after = owner.account(&id).await;
+            for name in ["id", "status", "display_name", "created_at", "records"] {
+                assert_eq!(after[name], before[name], "the owner's {name} is as it was");
+            }
+            let at_merge = system.sandbox().account(&account.merge_id).await.expect("nothing was deleted at Merge");
+            assert_eq!(at_merge["account_token"], account.account_token.as_str());
+            assert_eq!(system.counted_by("ForeignPublicToken", "not_ours"), 1, "it is a security event");
+        },
+    );
+}
+
+/// Finishes the dialog with credentials that both organizations use.
+async fn link_as(system: &System, link_token: &str) -> String {
+    let attempt = json!({"link_token": link_token, "integration_slug": "bamboohr", "outcome": "success",
+        "credentials": {"subdomain": "same"}});
+    let ended = system.sandbox().post("/link", attempt).await;
+    let token = ended["public_token"].as_str().expect("a public token").to_owned();
+    system.secrets().plant("public token", &token);
+    token
 }

@@ -44,10 +44,13 @@ export function createAccountsFlow({ config, api, store, language, notices, focu
   /** Only the newest reading of the list is shown. */
   let reading = 0;
 
-  /** Shows an account that the list does not have, or not yet. @param {LinkedAccount} account */
+  const unfiltered = () => store.set({ filter: { text: "", attention: false } });
+
+  /** Shows an account: one that the list does not have yet, or that a search hides. @param {LinkedAccount} account */
   function show(account) {
     const accounts = store.get().accounts ?? [];
     if (!accounts.some((a) => a.id === account.id)) store.set({ accounts: [...accounts, account] });
+    unfiltered();
   }
 
   /** @param {string} id @param {string} opener the control that asked */
@@ -287,7 +290,7 @@ export function createAccountsFlow({ config, api, store, language, notices, focu
 
     /** Takes a person to an account's row. @param {string} id */
     goTo(id) {
-      store.set({ filter: { text: "", attention: false } });
+      unfiltered();
       focus(`account-${id}`);
     },
 

@@ -80,7 +80,7 @@ fn two_exchanges_of_one_token_make_one_account() {
 }
 
 #[test]
-fn an_exchange_that_crashed_is_completed_by_its_repeat() {
+fn checklist_24_an_exchange_that_crashed_is_completed_by_its_repeat() {
     run(async {
         let world = World::new().await;
         let (id, link_token) = world.link_token("acme", "hris").await;

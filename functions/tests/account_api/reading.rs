@@ -10,7 +10,7 @@ use shared::domain::{
     message::{AccountRef, SyncMode},
     record,
     sync_status::SyncStatus,
-    window::{Checkpoint, next_window},
+    window::{Cadence, Checkpoint, next_window},
 };
 use shared::store::checkpoint::{CommitStamp, Page};
 
@@ -49,7 +49,7 @@ async fn claimed(world: &World, id: &str) -> Checkpoint {
         "last_sync_finished": now,
     });
     let status: SyncStatus = serde_json::from_value(status).unwrap();
-    let open = next_window(employees(), None, &status, SyncMode::Changes, now).unwrap();
+    let open = next_window(employees(), None, &status, SyncMode::Changes, &Cadence::default(), now).unwrap();
     let checkpoint = Checkpoint::default().claimed(open, now);
     let of = AccountRef { organization: org("acme"), account: account_id(id) };
     assert!(world.linking.store.claim(&of, employees(), None, &checkpoint, "test").await.unwrap());

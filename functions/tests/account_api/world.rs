@@ -102,7 +102,6 @@ impl World {
         let retention: config::Retention = section(&[]);
         let identity: config::Identity = section(variables);
         let linking: config::Linking = section(variables);
-        let limiter = || Limiter::new(linking.token_burst);
         let core = Linking {
             store: store.clone(),
             merge: merge.clone(),
@@ -116,22 +115,28 @@ impl World {
                 identity: identity.clone(),
                 linking: linking.clone(),
                 retention: retention.clone(),
-                limiter: limiter(),
+                limiter: Limiter::new(linking.token_burst),
             },
-            exchanges: Exchanges { linking: core.clone(), queue: queue.clone(), identity: identity.clone() },
+            exchanges: Exchanges {
+                linking: core.clone(),
+                queue: queue.clone(),
+                identity: identity.clone(),
+                limit: section(variables),
+            },
             relinks: Relinks {
                 store: store.clone(),
                 merge,
                 identity: identity.clone(),
                 linking: linking.clone(),
                 retention: retention.clone(),
-                limiter: limiter(),
+                limit: section(variables),
             },
             deletes: Deletes {
                 store: store.clone(),
                 queue: queue.clone(),
                 identity: identity.clone(),
                 retention: retention.clone(),
+                limit: section(variables),
             },
             accounts: Accounts {
                 linking: core.clone(),
@@ -140,6 +145,7 @@ impl World {
                 models: section(&[]),
                 clock: Clock::REAL,
                 retention: retention.clone(),
+                limit: section(variables),
             },
             records: Records { store, identity, retention },
             linking: core,

@@ -1,7 +1,7 @@
 //! HTTP clients of the stack itself.
 
 /// Chooses the TLS implementation that reqwest uses, once per process.
-pub(crate) fn install_crypto() {
+pub fn install_crypto() {
     // An error says that it was chosen before.
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
 }

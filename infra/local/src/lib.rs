@@ -22,4 +22,5 @@ mod server;
 pub mod stack;
 pub mod template;
 
+pub use http::install_crypto;
 pub use stack::{Leftovers, Options, Stack, StartError};

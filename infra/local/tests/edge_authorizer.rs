@@ -101,7 +101,7 @@ async fn a_good_token_becomes_claims_as_strings() {
 }
 
 #[tokio::test]
-async fn claims_are_checked_as_api_gateway_does() {
+async fn checklist_18_claims_are_checked_as_api_gateway_does() {
     let issuer = issuer().await;
     let refused = Err(Refusal::Unauthorized);
     let cases = [
@@ -127,7 +127,7 @@ async fn claims_are_checked_as_api_gateway_does() {
 }
 
 #[tokio::test]
-async fn forged_tokens_are_refused() {
+async fn checklist_18_forged_tokens_are_refused() {
     let issuer = issuer().await;
     let refused = Err(Refusal::Unauthorized);
     let claims = issuer.claims(json!({}));

@@ -10,19 +10,19 @@
 use crate::{
     domain::{
         account::{AccountStatus, LinkedAccount},
-        ids::{AccountId, OrganizationId},
+        ids::{OrganizationId, RequestedId},
     },
     http::{Code, Problem},
     store::{Store, accounts::Found},
 };
 
 /// Whatever the id names.
-pub async fn any(store: &Store, of: &OrganizationId, id: AccountId) -> Result<Found, Problem> {
+pub async fn any(store: &Store, of: &OrganizationId, id: RequestedId) -> Result<Found, Problem> {
     store.find(of, id).await?.ok_or_else(Problem::not_found)
 }
 
 /// An account whose data may be read: connected, or gone at the provider's side.
-pub async fn readable(store: &Store, of: &OrganizationId, id: AccountId) -> Result<LinkedAccount, Problem> {
+pub async fn readable(store: &Store, of: &OrganizationId, id: RequestedId) -> Result<LinkedAccount, Problem> {
     match any(store, of, id).await? {
         Found::Pending(_) => Err(Problem::new(Code::NotConnected, "The connection was never finished.")),
         Found::Account(account) if account.status == AccountStatus::Deleting => Err(disconnecting()),
@@ -31,7 +31,7 @@ pub async fn readable(store: &Store, of: &OrganizationId, id: AccountId) -> Resu
 }
 
 /// An account that works with its system: neither leaving nor gone.
-pub async fn connected(store: &Store, of: &OrganizationId, id: AccountId) -> Result<LinkedAccount, Problem> {
+pub async fn connected(store: &Store, of: &OrganizationId, id: RequestedId) -> Result<LinkedAccount, Problem> {
     let account = readable(store, of, id).await?;
     if account.status == AccountStatus::Deleted {
         return Err(Problem::new(Code::Disconnected, "The account is disconnected; connect the system anew."));

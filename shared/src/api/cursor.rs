@@ -60,4 +60,21 @@ mod tests {
             assert!(decode::<(u8, String)>(&["org", "records"], bad).is_err(), "{bad}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_cursor_of_ours_or_refused(text in proptest::prelude::any::<String>(), bytes: Vec<u8>) {
+            for cursor in [text, BASE64.encode(&bytes)] {
+                let refused = decode::<(u8, String)>(&["org", "records"], &cursor).map_err(|p| p.code());
+                proptest::prop_assert_eq!(refused, Err(Code::CursorInvalid));
+            }
+        }
+
+        #[test]
+        fn any_position_comes_back(shard: u8, key: String) {
+            let cursor = encode(&["org", "records"], (shard, &key)).unwrap();
+            let back = decode::<(u8, String)>(&["org", "records"], &cursor).map_err(|p| p.code());
+            proptest::prop_assert!(cursor.len() > LONGEST || back == Ok((shard, key)));
+        }
+    }
 }

@@ -79,7 +79,11 @@ impl ModelSync {
             last_sync_start: status.and_then(|row| row.last_sync_start),
             last_sync_finished: status.and_then(|row| row.last_sync_finished),
             next_sync_start: status.and_then(|row| row.next_sync_start),
-            is_initial_sync: status.is_none_or(|row| row.is_initial_sync),
+            is_initial_sync: match status {
+                Some(row) => row.is_initial_sync,
+                // Merge has no word about a nested list as such: what is stored speaks for it.
+                None => checkpoint.is_none_or(|c| !c.initial_completed),
+            },
             last_synced_at: checkpoint.and_then(|c| c.last_synced_at),
             records: checkpoint.map_or(0, |c| c.records.max(0).unsigned_abs()),
             window: checkpoint.and_then(|c| c.window.as_ref()).map(WindowView::from),

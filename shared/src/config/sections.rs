@@ -176,15 +176,16 @@ impl Section for Linking {
 #[derive(Clone, Debug)]
 pub struct Models {
     /// `MODELS`, model keys such as `hris.Employee` separated by commas, default every model but nested lists.
-    /// Nested lists are opt-in through it, because they cost a call per parent.
+    /// Nested lists (`ticketing.User@projects`, with `ticketing.Project`) are opt-in through it, because they cost a
+    /// call per parent.
     pub filter: ModelFilter,
 }
 
 impl Section for Models {
     fn read(reader: &mut Reader<'_>) -> Self {
         let keys = reader.optional("MODELS").unwrap_or_default();
-        let filter = ModelFilter::parse(&keys).unwrap_or_else(|unknown| {
-            reader.fault("MODELS", format!("names the unknown model {unknown}"));
+        let filter = ModelFilter::parse(&keys).unwrap_or_else(|unusable| {
+            reader.fault("MODELS", unusable.to_string());
             ModelFilter::default()
         });
         Self { filter }
@@ -204,6 +205,9 @@ pub struct Worker {
     /// records, default 50: a full read that misses more than both deletes nothing and tells the
     /// operator, because a lost permission at the provider looks like mass deletion.
     pub brake: Brake,
+    /// `WINDOW_OVERLAP_SECONDS`, seconds, default 300: how far a window reaches back into the one before, and how old
+    /// a record must be to be deleted for being absent.
+    pub overlap: Duration,
 }
 
 impl Section for Worker {
@@ -214,7 +218,13 @@ impl Section for Worker {
             floor: reader.number_or("BRAKE_FLOOR", 50_u64, 0, u64::MAX),
         };
         let sweep = reader.number_or("SECOND_SWEEP_SECONDS", 180_u64, 1, 3_600);
-        Self { slice: Duration::from_secs(seconds), second_sweep_after: Duration::from_secs(sweep), brake }
+        let overlap = reader.number_or("WINDOW_OVERLAP_SECONDS", 300_u64, 0, 86_400);
+        Self {
+            slice: Duration::from_secs(seconds),
+            second_sweep_after: Duration::from_secs(sweep),
+            brake,
+            overlap: Duration::from_secs(overlap),
+        }
     }
 }
 

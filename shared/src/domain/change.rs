@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::record::Incoming;
 
 /// Names a change block: the epoch of the worker that wrote it and the block's number in that epoch, from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Tag {
     pub epoch: u64,
     pub n: u64,

@@ -1,5 +1,8 @@
 //! An endpoint: one of Merge's list routes, the unit that is synced, checkpointed and stored. Model ids repeat
 //! (`ticketing.User` is listed at two routes), so an endpoint is keyed by the slug of its list path.
+//!
+//! Left out is what Merge does not list: shapes that are only retrieved one by one (accounting's addresses, phone numbers
+//! and asynchronous tasks), and lists of metadata rather than records (types of groups, field classes, live search).
 
 use super::{category::Category, endpoint_table::ENDPOINTS};
 
@@ -69,6 +72,24 @@ impl Endpoint {
         self.path.contains('{')
     }
 
+    /// How many parents a record has: none, but in nested lists.
+    pub fn depth(&self) -> usize {
+        self.path.matches('{').count()
+    }
+
+    /// The endpoint whose records this nested list is read below.
+    pub fn parent(&self) -> Option<&'static Endpoint> {
+        let (above, _) = self.path.rsplit_once("/{")?;
+        ENDPOINTS.iter().find(|e| e.path == above)
+    }
+
+    /// The part of a record's key that is its parent's key; none at the top level.
+    pub fn parent_key<'k>(&self, record_key: &'k str) -> Option<&'k str> {
+        let ends = record_key.match_indices('/').map(|(end, _)| end);
+        let end = ends.take(self.depth()).last()?;
+        Some(&record_key[..end])
+    }
+
     pub fn rule(&self) -> Rule {
         if self.nested() {
             Rule::Nested
@@ -105,16 +126,30 @@ impl Endpoint {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ModelFilter(Option<Vec<&'static Endpoint>>);
 
+/// Why a list of models cannot be synced.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnusableFilter {
+    #[error("names the unknown model {0}")]
+    Unknown(String),
+    #[error("names {nested} without {parent}, below whose records it is read")]
+    WithoutParent { nested: String, parent: String },
+}
+
 impl ModelFilter {
-    /// `list` holds model keys separated by commas; empty means everything but nested lists. The error names
-    /// the first key that is unknown.
-    pub fn parse(list: &str) -> Result<Self, String> {
+    /// `list` holds model keys separated by commas; empty means everything but nested lists.
+    pub fn parse(list: &str) -> Result<Self, UnusableFilter> {
         let keys: Vec<&str> = list.split(',').map(str::trim).filter(|k| !k.is_empty()).collect();
         if keys.is_empty() {
             return Ok(Self(None));
         }
-        let found = keys.into_iter().map(|k| Endpoint::by_key(k).ok_or_else(|| k.to_owned()));
-        Ok(Self(Some(found.collect::<Result<_, _>>()?)))
+        let found = keys.into_iter().map(|k| Endpoint::by_key(k).ok_or_else(|| UnusableFilter::Unknown(k.to_owned())));
+        let found: Vec<&'static Endpoint> = found.collect::<Result<_, _>>()?;
+        for endpoint in &found {
+            if let Some(parent) = endpoint.parent().filter(|parent| !found.contains(parent)) {
+                return Err(UnusableFilter::WithoutParent { nested: endpoint.key(), parent: parent.key() });
+            }
+        }
+        Ok(Self(Some(found)))
     }
 
     pub fn endpoints(&self, category: Category) -> Vec<&'static Endpoint> {
@@ -184,8 +219,32 @@ mod tests {
     }
 
     #[test]
+    fn nested_lists_know_their_parents() {
+        let slugs = |slug: &str| Endpoint::by_slug(slug).and_then(Endpoint::parent).map(Endpoint::slug);
+        assert_eq!(slugs("ticketing.projects.users").as_deref(), Some("ticketing.projects"));
+        let associations = "crm.custom-object-classes.custom-objects.associations";
+        assert_eq!(slugs(associations).as_deref(), Some("crm.custom-object-classes.custom-objects"));
+        assert_eq!(slugs("hris.employees"), None);
+        assert!(ENDPOINTS.iter().all(|e| e.nested() == e.parent().is_some()));
+
+        let key = |slug: &str, key| Endpoint::by_slug(slug).and_then(|e| e.parent_key(key));
+        assert_eq!(key("ticketing.projects.users", "p/u"), Some("p"));
+        assert_eq!(key(associations, "class/object/content:a/b"), Some("class/object"));
+        assert_eq!(key("hris.employees", "a/b"), None);
+    }
+
+    #[test]
+    fn a_nested_list_is_synced_with_its_parents_only() {
+        let alone = ModelFilter::parse("crm.CustomObjectClass, crm.Association@custom-object-classes.custom-objects");
+        let parent = "crm.CustomObject@custom-object-classes".to_owned();
+        assert!(matches!(alone, Err(UnusableFilter::WithoutParent { parent: named, .. }) if named == parent));
+        assert!(ModelFilter::parse("ticketing.Project, ticketing.User@projects").is_ok());
+    }
+
+    #[test]
     fn the_filter_names_an_unknown_model() {
-        assert_eq!(ModelFilter::parse("hris.Employee, hris.Nope"), Err("hris.Nope".to_owned()));
+        let unknown = UnusableFilter::Unknown("hris.Nope".to_owned());
+        assert_eq!(ModelFilter::parse("hris.Employee, hris.Nope"), Err(unknown));
         assert_eq!(ModelFilter::parse("").map(|f| f.endpoints(Category::Hris).len()), Ok(16));
         assert_eq!(ModelFilter::parse("hris.Team").map(|f| f.endpoints(Category::Hris).len()), Ok(1));
     }

@@ -115,6 +115,22 @@ impl AccountId {
     }
 }
 
+/// The id of an account as a request names it. Whose account that is, nobody has looked yet: no call of the store takes
+/// it but the one that looks within an organization, and outside this crate nothing can be made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestedId(AccountId);
+
+impl RequestedId {
+    pub fn parse(text: &str) -> Result<Self, InvalidId> {
+        AccountId::parse(text).map(Self)
+    }
+
+    /// The id itself, to be looked for in the partition of an organization.
+    pub(crate) fn unverified(self) -> AccountId {
+        self.0
+    }
+}
+
 impl fmt::Display for AccountId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0.hyphenated())

@@ -106,11 +106,30 @@ pub enum Work {
         #[serde(default)]
         full_since: Option<Timestamp>,
     },
+    /// The operator has decided about deletions that the mass-delete brake holds.
+    Held {
+        #[serde(flatten)]
+        of: AccountRef,
+        /// Key of the model.
+        model: String,
+        /// The full read that held them; a decision about an older one is dropped.
+        generation: u64,
+        decision: Decision,
+        /// Who decided, for the timeline.
+        actor: String,
+        request: Uuid,
+    },
     /// Delete at Merge, then purge; `sweep` 2 looks again for what a late worker wrote.
     Delete {
         #[serde(flatten)]
         of: AccountRef,
         sweep: u8,
+        request: Uuid,
+    },
+    /// The operator wants the account to have a new token.
+    RotateToken {
+        #[serde(flatten)]
+        of: AccountRef,
         request: Uuid,
     },
 }
@@ -132,6 +151,16 @@ pub enum SyncMode {
     Changes,
     /// Everything again.
     Full,
+}
+
+/// What is to become of held deletions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Delete what is missing.
+    Approve,
+    /// Keep the records.
+    Discard,
 }
 
 /// What Merge says about an issue, by an `Issue.*` webhook or in its list.
@@ -194,7 +223,12 @@ impl Message {
                 format!("s:{minute}:{}", Uuid::from_bytes(digest16(&format!("{step:?}"))))
             }
             Work::Continue { of, chain, .. } => format!("c:{}:{chain}", of.account),
-            Work::Sync { request, .. } | Work::Delete { request, .. } => format!("u:{request}"),
+            Work::Sync { request, .. }
+            | Work::Delete { request, .. }
+            | Work::RotateToken { request, .. }
+            | Work::Held { request, .. } => {
+                format!("u:{request}")
+            }
             Work::Linked { .. }
             | Work::Synced { .. }
             | Work::RecordsChanged {}
@@ -261,10 +295,54 @@ mod tests {
     }
 
     #[test]
+    fn an_issue_travels_without_its_details() {
+        let issue = IssueEvent {
+            issue_id: "i1".to_owned(),
+            status: IssueStatus::Ongoing,
+            kind: IssueKind::ExpiredMfa,
+            description: "Expired MFA".to_owned(),
+            details: Details(vec!["for the operator".to_owned()]),
+            first_incident_time: Timestamp::from_second(60).ok(),
+            last_incident_time: None,
+            reopened: true,
+            is_muted: false,
+        };
+        let work = |issue| Work::Issue { issue, end_user_origin_id: "org_hris".to_owned() };
+        let text = serde_json::to_string(&Message::new(merge_id(), work(issue.clone()))).unwrap();
+        assert!(!text.contains("for the operator"));
+        let without = IssueEvent { details: Details::default(), ..issue };
+        assert_eq!(Message::parse(&text).unwrap(), Message::new(merge_id(), work(without)));
+    }
+
+    #[test]
     fn other_versions_and_types_are_told_apart_from_ours() {
         let newer = r#"{"v":2,"merge_id":"a","type":"records_changed"}"#;
         assert!(matches!(Message::parse(newer), Err(UnreadableMessage::Version(2))));
         assert!(matches!(Message::parse(r#"{"v":1,"merge_id":"a","type":"dance"}"#), Err(UnreadableMessage::Shape(_))));
         assert!(matches!(Message::parse("{"), Err(UnreadableMessage::Shape(_))));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_body_is_a_message_of_ours_or_unreadable(text in proptest::prelude::any::<String>()) {
+            proptest::prop_assert!(Message::parse(&text).is_err());
+        }
+
+        /// Members of every type, mixed: what parses is written as it was read.
+        #[test]
+        fn any_mixture_of_our_members_is_survived(
+            kind in "(linked|synced|records_changed|deleted|issue|poll|sync|continue|delete|rotate_token|dance)",
+            members in proptest::collection::btree_map(
+                "(v|merge_id|organization|account|minute|models|mode|chain|pages|sweep|request|token|is_relink)",
+                "(1|2|-1|null|true|\"a\"|\"a#b\"|\"changes\"|\\[\"x\"\\]|\\{\\}|\"00000000-0000-0000-0000-000000000000\")",
+                0..12,
+            ),
+        ) {
+            let members: String = members.iter().map(|(name, value)| format!(",\"{name}\":{value}")).collect();
+            if let Ok(message) = Message::parse(&format!("{{\"type\":\"{kind}\"{members}}}")) {
+                let text = serde_json::to_string(&message).unwrap();
+                proptest::prop_assert_eq!(Message::parse(&text).unwrap(), message);
+            }
+        }
     }
 }

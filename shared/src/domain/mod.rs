@@ -6,6 +6,7 @@
 pub mod account;
 pub mod category;
 pub mod change;
+pub mod contract;
 pub mod endpoint;
 mod endpoint_table;
 pub mod health;
@@ -13,6 +14,7 @@ pub mod ids;
 pub mod issue;
 pub mod message;
 pub mod origin;
+pub mod parents;
 pub mod progress;
 pub mod record;
 pub mod schedule;

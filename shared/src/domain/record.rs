@@ -107,9 +107,9 @@ pub fn read<'a>(bytes: &'a str, endpoint: &Endpoint, parent: Option<&str>) -> Re
             (None, None) => format!("content:{hash}"),
         },
     };
-    let key = parent.map_or(own.clone(), |parent| format!("{parent}/{own}"));
+    let own = if own.len() <= LONGEST_KEY { own } else { format!("long:{}", ContentHash::of(own.as_bytes())) };
     Ok(Incoming {
-        key: if key.len() <= LONGEST_KEY { key } else { format!("long:{}", ContentHash::of(key.as_bytes())) },
+        key: parent.map_or(own.clone(), |parent| format!("{parent}/{own}")),
         modified_at: head.modified_at.text().and_then(time::parse).map_or_else(|| time::NEVER.to_owned(), time::fixed),
         deleted: matches!(head.remote_was_deleted, LenientBool::Flag(true)),
         hash,
@@ -117,8 +117,9 @@ pub fn read<'a>(bytes: &'a str, endpoint: &Endpoint, parent: Option<&str>) -> Re
     })
 }
 
-/// DynamoDB allows 1,024 bytes of sort key; a part's key adds a hash and a number.
-const LONGEST_KEY: usize = 900;
+/// DynamoDB allows 1,024 bytes of sort key; up to two parents' ids come before it, and a part's key adds a hash and a
+/// number.
+const LONGEST_KEY: usize = 800;
 
 #[cfg(test)]
 mod tests {

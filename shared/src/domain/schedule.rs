@@ -91,9 +91,9 @@ impl Due {
         PollClass::ALL.into_iter().find(|class| self.class.split('#').next() == Some(class.label()))
     }
 
-    /// The minute of the schedule at which the account is to be woken, if it is.
-    pub fn wakes_at(&self) -> Option<i64> {
-        self.key.strip_prefix("at#")?.parse().ok()
+    /// Whether a wake is set for a later minute: what is to be done waits for it.
+    pub fn wakes_after(&self, minute: i64) -> bool {
+        self.key.strip_prefix("at#").and_then(|at| at.parse::<i64>().ok()).is_some_and(|at| at > minute)
     }
 }
 
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn a_wake_is_found_by_the_ticks_around_it_and_however_late() {
         let wake = Due { key: String::new(), class: "1m".to_owned() }.wake(100);
-        assert_eq!(wake.wakes_at(), Some(100));
+        assert!(wake.wakes_after(99) && !wake.wakes_after(100));
         for now in 100..=103 {
             assert!(keys_now(now).contains(&wake.key), "{now}");
         }

@@ -70,9 +70,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_shows_nothing() {
-        let shown = format!("{:?} {:?}", AccountToken::new("canary"), PublicToken::parse("canary"));
-        assert_eq!(shown, "[redacted] Some([redacted])");
+    fn checklist_36_debug_of_every_secret_shows_nothing() {
+        let text = "canary";
+        let shown = [
+            format!("{:?}", ApiKey::new(text)),
+            format!("{:?}", AccountToken::new(text)),
+            format!("{:?}", LinkToken::new(text)),
+            format!("{:?}", WebhookKey::new(text)),
+            format!("{:?}", PublicToken::new(text)),
+        ];
+        assert!(shown.iter().all(|shown| shown == "[redacted]"), "{shown:?}");
+        assert_eq!(format!("{:#?}", PublicToken::parse(text)), "Some(\n    [redacted],\n)");
     }
 
     #[test]

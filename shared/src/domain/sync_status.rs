@@ -143,6 +143,11 @@ pub fn unknown_models(rows: &[SyncStatus], category: Category) -> Vec<&str> {
     rows.iter().filter(|row| row.endpoint(category).is_none()).map(|row| row.model_id.as_str()).collect()
 }
 
+/// What Merge says about the model of a nested list.
+pub fn own_status<'a>(rows: &'a [SyncStatus], endpoint: &Endpoint) -> Option<&'a SyncStatus> {
+    rows.iter().find(|row| row.model_id.eq_ignore_ascii_case(endpoint.model_id))
+}
+
 /// Pairs the endpoints to sync with Merge's rows. An endpoint Merge says nothing about is not synced: it has no
 /// `last_sync_finished` to read up to.
 pub fn pair<'a>(

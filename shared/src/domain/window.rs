@@ -9,12 +9,34 @@ use super::{
     change::{Counts, Ends, Tag},
     endpoint::{Endpoint, Rule},
     message::SyncMode,
+    parents::Parents,
     sync_status::SyncStatus,
 };
 
-/// How far a window reaches back into the one before. Merge does not document whether its bounds are inclusive,
-/// nor promise that `modified_at` never trails the sync that set it.
-pub const OVERLAP: SignedDuration = SignedDuration::from_mins(5);
+/// How windows follow one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cadence {
+    /// How far a window reaches back into the one before. Merge does not document whether its bounds are inclusive,
+    /// nor promise that `modified_at` never trails the sync that set it.
+    pub overlap: SignedDuration,
+    /// How old the last full read of a model that cannot say what changed must be before the next.
+    pub full_read_every: SignedDuration,
+    /// How long the change feed is kept: nested lists follow their parents' feed, and after a longer gap read all.
+    pub feed_kept: SignedDuration,
+}
+
+impl Default for Cadence {
+    fn default() -> Self {
+        Self {
+            overlap: SignedDuration::from_mins(5),
+            full_read_every: SignedDuration::from_hours(24),
+            feed_kept: SignedDuration::from_hours(30 * 24),
+        }
+    }
+}
+
+/// Epochs that ended in a crash are remembered until a full read; so many make one due, so that the memory stays small.
+pub const MOST_ENDS: usize = 100;
 
 /// What a window reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,15 +79,21 @@ pub struct OpenWindow {
     /// A worker was overtaken at this time: what it still writes may come after a sweep that starts too soon.
     #[serde(default)]
     pub overtaken_at: Option<Timestamp>,
+    /// In a nested list's window: whose lists it reads, and how far it has come.
+    #[serde(default)]
+    pub parents: Option<Parents>,
 }
 
 /// How far the search for records that a full read did not see has come. First all shards are counted, then, if the
 /// brake lets them, the missing records become tombstones.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sweep {
     pub deleting: bool,
     /// The shard to look at next.
     pub shard: u8,
+    /// The last record of that shard that was looked at.
+    #[serde(default)]
+    pub after: Option<String>,
     /// Records found missing while counting.
     pub missing: u64,
 }
@@ -87,13 +115,33 @@ impl Brake {
 }
 
 impl OpenWindow {
-    /// `modified_before` of its pages: a full read takes whatever there is.
-    /// Records changed after this are not deleted for being absent: they may have moved behind the reader. Merge's
-    /// clock, not ours.
-    pub fn absent_before(&self) -> Timestamp {
-        self.upper.checked_sub(OVERLAP).unwrap_or(Timestamp::MIN)
+    /// A window without a lower bound, of which nothing has been read.
+    pub fn new(kind: WindowKind, upper: Timestamp, checkpoint: Option<&Checkpoint>, now: Timestamp) -> Self {
+        Self {
+            kind,
+            lower: None,
+            upper,
+            cursor: None,
+            pages: 0,
+            counts: Counts::default(),
+            started_at: now,
+            restarts: 0,
+            partial: false,
+            completes: false,
+            generation: checkpoint.map_or(0, |c| c.generation) + u64::from(kind == WindowKind::Full),
+            sweep: None,
+            overtaken_at: None,
+            parents: None,
+        }
     }
 
+    /// Records changed from here on are not deleted for being absent: they may have moved behind the reader. Merge's
+    /// clock, not ours.
+    pub fn absent_before(&self, overlap: SignedDuration) -> Timestamp {
+        self.upper.checked_sub(overlap).unwrap_or(Timestamp::MIN)
+    }
+
+    /// `modified_before` of its pages: a full read takes whatever there is.
     pub fn modified_before(&self) -> Option<Timestamp> {
         (self.kind != WindowKind::Full).then_some(self.upper)
     }
@@ -134,6 +182,15 @@ pub struct Checkpoint {
     /// When the last full read was begun, by our clock.
     #[serde(default)]
     pub full_read_at: Option<Timestamp>,
+    /// In a nested list: up to where the parents' change feed has been followed.
+    #[serde(default)]
+    pub followed: Option<Tag>,
+    /// In a nested list: from where that feed is followed once more when Merge has synced the list's own model.
+    #[serde(default)]
+    pub again_from: Option<Tag>,
+    /// In a nested list: when Merge's last sync of its own model had finished.
+    #[serde(default)]
+    pub own_finished: Option<Timestamp>,
 }
 
 impl Checkpoint {
@@ -192,7 +249,7 @@ impl Checkpoint {
         after
     }
 
-    fn counted(&self, counts: Counts, changed: bool) -> Self {
+    pub(super) fn counted(&self, counts: Counts, changed: bool) -> Self {
         let mut after = self.clone();
         after.n += u64::from(changed);
         after.records += counts.live;
@@ -202,7 +259,7 @@ impl Checkpoint {
         after
     }
 
-    fn finished(mut self) -> Self {
+    pub(super) fn finished(mut self) -> Self {
         let Some(open) = self.window.take() else { return self };
         self.upper = self.upper.max(Some(open.upper));
         self.last_synced_at = Some(open.started_at);
@@ -211,12 +268,14 @@ impl Checkpoint {
         if open.kind == WindowKind::Full {
             self.ends = Ends::default();
         }
+        if let Some(parents) = open.parents {
+            self.followed = parents.feed_end;
+            self.again_from = parents.again_from;
+            self.own_finished = parents.own_finished;
+        }
         self
     }
 }
-
-/// How old the last full read of a model must be before the next, in hours: models that cannot say what changed.
-const FULL_READ_EVERY: SignedDuration = SignedDuration::from_hours(24);
 
 /// The window to open now, if any. `checkpoint`: none for an endpoint never read.
 pub fn next_window(
@@ -224,156 +283,37 @@ pub fn next_window(
     checkpoint: Option<&Checkpoint>,
     status: &SyncStatus,
     mode: SyncMode,
+    cadence: &Cadence,
     now: Timestamp,
 ) -> Option<OpenWindow> {
     let have = checkpoint.and_then(|c| c.upper);
     let readable = status.readable(have);
+    let crowded = checkpoint.is_some_and(|c| c.ends.0.len() >= MOST_ENDS);
     let kind = match (have, endpoint.rule(), mode) {
         (Some(_), _, SyncMode::Full) => WindowKind::Full,
         (None, Rule::Windows, _) => WindowKind::First,
-        (Some(_), Rule::Windows, SyncMode::Changes) => WindowKind::Changes,
-        (_, Rule::Full | Rule::Nested, _) => WindowKind::Full,
+        (Some(_), Rule::Windows, SyncMode::Changes) if !crowded => WindowKind::Changes,
+        (_, _, _) => WindowKind::Full,
     };
     let upper = match kind {
         // A full read on request needs no newer sync.
         WindowKind::Full if mode == SyncMode::Full => readable.or(have)?,
-        WindowKind::Full if have.is_some() => {
-            let due =
-                checkpoint.and_then(|c| c.full_read_at).is_none_or(|at| now.duration_since(at) >= FULL_READ_EVERY);
+        WindowKind::Full if have.is_some() && endpoint.rule() != Rule::Windows => {
+            let due = checkpoint
+                .and_then(|c| c.full_read_at)
+                .is_none_or(|at| now.duration_since(at) >= cadence.full_read_every);
             readable.filter(|_| due)?
         }
         _ => readable?,
     };
+    let lower = if kind == WindowKind::Changes { have } else { None };
     Some(OpenWindow {
-        kind,
-        lower: if kind == WindowKind::Changes { have.and_then(|upper| upper.checked_sub(OVERLAP).ok()) } else { None },
-        upper,
-        cursor: None,
-        pages: 0,
-        counts: Counts::default(),
-        started_at: now,
-        restarts: 0,
+        lower: lower.and_then(|upper| upper.checked_sub(cadence.overlap).ok()),
         partial: status.partial(),
         completes: status.complete(),
-        generation: checkpoint.map_or(0, |c| c.generation) + u64::from(kind == WindowKind::Full),
-        sweep: None,
-        overtaken_at: None,
+        ..OpenWindow::new(kind, upper, checkpoint, now)
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::domain::sync_status::SyncState;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_700_000_000 + second).unwrap()
-    }
-
-    fn done(finished: i64) -> SyncStatus {
-        SyncStatus {
-            model_id: "hris.Employee".to_owned(),
-            model_name: String::new(),
-            status: SyncState::Done,
-            last_sync_result: Some(SyncState::Done),
-            last_sync_start: None,
-            last_sync_finished: Some(at(finished)),
-            next_sync_start: None,
-            is_initial_sync: false,
-        }
-    }
-
-    proptest! {
-        /// Merge's side: changes at any second, each visible from the next finished sync on. Our side: looks at any
-        /// second. Whether the bounds are inclusive or exclusive, once a look follows the last sync no change is
-        /// outside all windows.
-        #[test]
-        fn windows_tile_time_whatever_the_interleaving(
-            changes in prop::collection::vec(0i64..20_000, 1..40),
-            syncs in prop::collection::btree_set(1i64..20_000, 1..20),
-            looks in prop::collection::vec(0i64..25_000, 0..20),
-            inclusive: bool,
-        ) {
-            let endpoint = Endpoint::by_slug("hris.employees").unwrap();
-            let last_sync = *syncs.last().unwrap();
-            let mut looks = looks;
-            looks.sort_unstable();
-            looks.push(30_000);
-            let mut checkpoint: Option<Checkpoint> = None;
-            let mut windows = Vec::new();
-            for look in looks {
-                let Some(finished) = syncs.range(..=look).next_back() else { continue };
-                let Some(open) = next_window(endpoint, checkpoint.as_ref(), &done(*finished), SyncMode::Changes, at(look)) else { continue };
-                windows.push((open.lower, open.upper));
-                let claimed = checkpoint.unwrap_or_default().claimed(open, at(look));
-                checkpoint = Some(claimed.advanced(Counts::default(), false, None));
-            }
-            for change in changes.into_iter().filter(|change| *change <= last_sync) {
-                let change = at(change);
-                let covered = windows.iter().any(|(lower, upper)| {
-                    let after = lower.is_none_or(|lower| if inclusive { change >= lower } else { change > lower });
-                    let before = if inclusive { change <= *upper } else { change < *upper };
-                    after && before
-                });
-                // A change at the very end of the last window belongs to the next one, if the bound is exclusive.
-                prop_assert!(covered || (!inclusive && change == at(last_sync)), "{change} in {windows:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_epoch_that_left_on_a_commit_leaves_no_entry() {
-        let endpoint = Endpoint::by_slug("hris.employees").unwrap();
-        let open = next_window(endpoint, None, &done(100), SyncMode::Changes, at(200)).unwrap();
-        let first = Checkpoint::default().claimed(open.clone(), at(200));
-        assert_eq!((first.epoch, first.n, first.ends.0.len()), (1, 0, 0));
-        let page = first.advanced(Counts { added: 3, live: 3, ..Counts::default() }, true, Some("next".to_owned()));
-        assert_eq!((page.n, page.records), (1, 3));
-        let crashed = page.claimed(page.window.clone().unwrap(), at(201));
-        assert_eq!(crashed.ends.0.get(&1), Some(&1));
-        let rested = Checkpoint { rested: true, ..page.clone() };
-        assert!(rested.claimed(page.window.clone().unwrap(), at(201)).ends.0.is_empty());
-        let finished = page.advanced(Counts::default(), false, None);
-        assert!(finished.window.is_none() && finished.initial_completed);
-        assert_eq!(finished.upper, Some(at(100)));
-        assert!(finished.claimed(open, at(202)).ends.0.is_empty());
-    }
-
-    #[test]
-    fn a_full_read_of_what_was_read_before_ends_with_a_sweep() {
-        let terms = Endpoint::by_slug("accounting.payment-terms").unwrap();
-        let read = |have: Option<&Checkpoint>, second| {
-            let open = next_window(terms, have, &done(second), SyncMode::Full, at(second)).unwrap();
-            have.cloned().unwrap_or_default().claimed(open, at(second)).advanced(Counts::default(), false, None)
-        };
-        let first = read(None, 10);
-        assert!(first.window.is_none(), "nothing can be missing after the first read");
-        let again = read(Some(&first), 20);
-        assert_eq!(again.window.as_ref().and_then(|w| w.sweep), Some(Sweep::default()));
-        assert_eq!(again.upper, Some(at(10)), "only the finished generation moves it");
-        let swept = again.swept(Counts { deleted: 2, live: -2, ..Counts::default() }, true, None);
-        assert_eq!((swept.upper, swept.window, swept.records), (Some(at(20)), None, -2));
-    }
-
-    #[test]
-    fn the_brake_holds_many_and_large_shares_only() {
-        let brake = Brake { share: 0.2, floor: 50 };
-        for (missing, live, holds) in [(50, 50, false), (51, 60, true), (51, 1_000, false), (201, 1_000, true)] {
-            assert_eq!(brake.holds(missing, live), holds, "{missing} of {live}");
-        }
-    }
-
-    #[test]
-    fn a_full_read_happens_daily_or_on_request() {
-        let terms = Endpoint::by_slug("accounting.payment-terms").unwrap();
-        let first = next_window(terms, None, &done(10), SyncMode::Changes, at(20)).unwrap();
-        assert_eq!((first.kind, first.generation, first.modified_before()), (WindowKind::Full, 1, None));
-        let checkpoint = Checkpoint::default().claimed(first, at(20)).advanced(Counts::default(), false, None);
-        let next = |finished, now, mode| next_window(terms, Some(&checkpoint), &done(finished), mode, at(now));
-        assert_eq!(next(50, 60, SyncMode::Changes), None);
-        assert_eq!(next(10, 60, SyncMode::Full).map(|w| w.generation), Some(2));
-        assert_eq!(next(50, 20 + 86_400, SyncMode::Changes).map(|w| w.kind), Some(WindowKind::Full));
-    }
-}
+mod tests;

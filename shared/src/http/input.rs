@@ -6,7 +6,7 @@ use lambda_http::{Body, Request, RequestExt};
 use serde::de::DeserializeOwned;
 
 use super::{Code, Problem};
-use crate::domain::ids::AccountId;
+use crate::domain::ids::RequestedId;
 
 /// The largest JSON body that any of our routes has a use for, in bytes.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -56,8 +56,8 @@ fn sentence(error: &serde_json::Error) -> Cow<'static, str> {
 }
 
 /// The account named in the path. What cannot be an id is not found, like an id that does not exist.
-pub fn account_id(request: &Request) -> Result<AccountId, Problem> {
-    path_parameter(request, "id").and_then(|id| AccountId::parse(&id).ok()).ok_or_else(Problem::not_found)
+pub fn account_id(request: &Request) -> Result<RequestedId, Problem> {
+    path_parameter(request, "id").and_then(|id| RequestedId::parse(&id).ok()).ok_or_else(Problem::not_found)
 }
 
 /// A path parameter, percent-decoded.

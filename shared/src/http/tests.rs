@@ -54,12 +54,37 @@ fn a_service_that_may_act_names_the_organization_and_lends_it_no_labels() {
 }
 
 #[test]
-fn missing_claims_are_refused_again_in_the_handler() {
+fn checklist_18_missing_claims_are_refused_again_in_the_handler() {
     assert_eq!(status_and_code(Caller::of(&request(json!({}), json!({}), ""), &identity())), Code::Unauthorized);
     let without_organization = request(json!({"sub": "u1"}), json!({}), "");
     assert_eq!(status_and_code(Caller::of(&without_organization, &identity())), Code::Forbidden);
     assert!(is_authenticated(&without_organization).is_ok());
     assert!(is_authenticated(&request(json!({}), json!({}), "")).is_err());
+}
+
+proptest::proptest! {
+    /// Whatever a token claims, the caller is refused or has an organization that can stand in a key; and scopes are only
+    /// those that are written out.
+    #[test]
+    fn any_claims_make_a_caller_or_are_refused(
+        sub in proptest::prelude::any::<String>(),
+        organization in proptest::prelude::any::<String>(),
+        scope in "[ -~]{0,60}",
+        header in "[!-~]{0,40}",
+    ) {
+        let claims = json!({"sub": sub, "org_id": organization, "scope": scope, "email": organization});
+        let request = request(claims, json!({"tether-organization": header}), "");
+        if let Ok(caller) = Caller::of(&request, &identity()) {
+            let acts = caller.has(Scope::OrganizationsAct);
+            let expected = if acts { header.as_str() } else { organization.trim() };
+            proptest::prop_assert_eq!(caller.organization.as_str(), expected);
+            proptest::prop_assert!(!caller.organization.as_str().contains('#'));
+            for wanted in [Scope::LinkedAccountsWrite, Scope::RecordsRead, Scope::OrganizationsAct] {
+                let name = format!("tether/{}", wanted.name());
+                proptest::prop_assert!(!caller.has(wanted) || scope.contains(&name));
+            }
+        }
+    }
 }
 
 #[test]

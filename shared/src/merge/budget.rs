@@ -34,14 +34,15 @@ impl RateBudget {
         }
     }
 
-    /// Waits until a call may be made, and takes it.
-    pub async fn take(&self) {
-        loop {
-            match self.try_take() {
-                Ok(()) => return,
-                Err(until) => sleep_until(until).await,
+    /// Waits until a call may be made, and takes it; or says when, if that is further away than `longest`.
+    pub async fn take_within(&self, longest: Duration) -> Result<(), Instant> {
+        while let Err(until) = self.try_take() {
+            if until.saturating_duration_since(Instant::now()) > longest {
+                return Err(until);
             }
+            sleep_until(until).await;
         }
+        Ok(())
     }
 
     /// Takes a call, or says when to ask again.
@@ -88,7 +89,7 @@ mod tests {
             let mut calls = Vec::new();
             let end = Instant::now() + Duration::from_secs(180);
             while Instant::now() < end {
-                budget.take().await;
+                budget.take_within(Duration::from_secs(5)).await.unwrap();
                 calls.push(Instant::now());
             }
             for (index, start) in calls.iter().enumerate() {
@@ -104,7 +105,9 @@ mod tests {
         let budget = RateBudget::new(600);
         budget.pause(Duration::from_secs(120));
         let start = Instant::now();
-        budget.take().await;
+        assert_eq!(budget.take_within(Duration::from_secs(5)).await, Err(start + Duration::from_secs(120)));
+        assert_eq!(start.elapsed(), Duration::ZERO, "nobody waits for that");
+        budget.take_within(Duration::from_secs(150)).await.unwrap();
         assert!(start.elapsed() >= Duration::from_secs(120));
     }
 }

@@ -339,4 +339,14 @@ mod tests {
         asks(&[("retry-after", "soon")], None);
         asks(&[], None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_header_asks_for_a_bounded_pause_or_none(values in proptest::collection::vec("[ -~]{0,40}", 3)) {
+            let names = ["retry-after", "x-ratelimit-reset", "date"];
+            let map: HeaderMap = names.iter().zip(&values).map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())).collect();
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+            proptest::prop_assert!(pause(&map, now).is_none_or(|pause| pause <= LONGEST_PAUSE));
+        }
+    }
 }

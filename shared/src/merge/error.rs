@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_detail_keeps_its_words_and_loses_its_secrets() {
+    fn checklist_35_a_detail_keeps_its_words_and_loses_its_secrets() {
         for (detail, expected) in [
             ("Not found.", "Not found."),
             ("Invalid key dev-key!", "Invalid key [redacted]!"),

@@ -215,6 +215,23 @@ impl MergeClient {
         })
     }
 
+    /// A new account token in place of this one: `POST /{category}/v1/account-token/regenerate`. The old one is worth
+    /// nothing from then on, whether or not the answer arrives.
+    pub async fn regenerate_token(
+        &self,
+        category: Category,
+        account_token: &AccountToken,
+    ) -> Result<AccountToken, MergeError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            account_token: String,
+        }
+        let path = format!("{category}/v1/account-token/regenerate");
+        let call = Call::post("account-token/regenerate", path, None).account(account_token);
+        let answer: Answer = self.fetch(call).await?;
+        Ok(AccountToken::new(answer.account_token))
+    }
+
     /// Deletes the account at Merge, for good: `POST /{category}/v1/delete-account`. The answer's body is ignored.
     pub async fn delete_account(&self, category: Category, account_token: &AccountToken) -> Result<(), MergeError> {
         let call = Call::post("delete-account", format!("{category}/v1/delete-account"), None).account(account_token);

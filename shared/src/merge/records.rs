@@ -107,6 +107,11 @@ impl fmt::Debug for RecordsPage {
 }
 
 impl RecordsPage {
+    /// A list without records.
+    pub fn empty() -> Self {
+        Self { body: String::new(), records: Vec::new(), next: None }
+    }
+
     /// Each record's JSON, byte for byte as Merge sent it.
     pub fn records(&self) -> impl ExactSizeIterator<Item = &str> {
         self.records.iter().map(|range| &self.body[range.clone()])

@@ -280,7 +280,8 @@ mod tests {
         else {
             panic!()
         };
-        assert_eq!((models.len(), finished.keys().collect::<Vec<_>>()), (3, vec!["hris.Employee"]));
+        let finished: Vec<&str> = finished.keys().map(String::as_str).collect();
+        assert_eq!((models.len(), finished), (3, vec!["hris.Employee"]));
         let many: serde_json::Map<String, Value> = (0..500).map(|n| (format!("hris.M{n}"), json!({}))).collect();
         assert_eq!(synced("LinkedAccount.sync_completed", json!({ "sync_status": many })).len(), MOST_MODELS);
     }

@@ -40,7 +40,8 @@ pub async fn merge_client(sdk: &SdkConfig, merge: &config::Merge) -> Result<Merg
     })))
 }
 
-/// Merge's webhook keys, cached, and read again when a delivery fits none of them: a key may be newer than this process.
+/// Merge's webhook keys, cached, and read again when a delivery fits none of them, because a key may be newer than this
+/// process, and every few minutes, because one may have been removed.
 pub struct WebhookKeyring {
     client: Client,
     secret: String,
@@ -55,6 +56,8 @@ struct State {
     failed: bool,
 }
 
+/// A key that was removed is taken for so long at most, by a process that lives on.
+const KEPT_FOR: Duration = Duration::from_secs(300);
 /// Forged deliveries must not turn into calls.
 const REFETCH_EVERY: Duration = Duration::from_secs(30);
 /// Shorter than the pause after which Merge sends a delivery again.
@@ -72,6 +75,20 @@ impl WebhookKeyring {
     pub fn cached(&self) -> Option<Arc<[WebhookKey]>> {
         let keys = self.state().keys.clone();
         (!keys.is_empty()).then_some(keys)
+    }
+
+    /// The keys to judge by: those at hand, read again when they are a few minutes old. If they cannot be, the old ones
+    /// serve on: what they have signed is genuine all the same.
+    pub async fn current(&self) -> Result<Arc<[WebhookKey]>, SecretsError> {
+        let Some(keys) = self.cached() else { return self.load().await };
+        let fresh = self.state().asked.is_some_and(|asked| asked.elapsed() < KEPT_FOR);
+        if fresh {
+            return Ok(keys);
+        }
+        Ok(self.load().await.unwrap_or_else(|error| {
+            tracing::warn!(cause = chain(&error), "the signature keys cannot be read again; those of before serve on");
+            keys
+        }))
     }
 
     /// Reads the keys now.

@@ -16,7 +16,7 @@ use super::{
 use crate::domain::{
     account::LinkedAccount,
     category::Category,
-    ids::{AccountId, OrganizationId},
+    ids::{AccountId, OrganizationId, RequestedId},
 };
 
 /// How often a change is tried again over somebody else's.
@@ -61,14 +61,19 @@ impl Store {
     }
 
     /// The account or the pending attempt with this id. `None` if there is none, or it is another organization's.
-    pub async fn find(&self, of: &OrganizationId, id: AccountId) -> Result<Option<Found>, StoreError> {
+    pub async fn find(&self, of: &OrganizationId, id: RequestedId) -> Result<Option<Found>, StoreError> {
+        let id = id.unverified();
         if let Some(account) = self.account(of, id).await? {
             return Ok(Some(Found::Account(Box::new(account))));
         }
         // A slot is keyed by its category. Reads cost less than the right to query would.
         let slots = try_join_all(Category::ALL.map(|category| self.slot(of, category))).await?;
         let pending = slots.into_iter().flatten().find(|slot| slot.account == id && slot.state == SlotState::Pending);
-        Ok(pending.map(Found::Pending))
+        if let Some(pending) = pending {
+            return Ok(Some(Found::Pending(pending)));
+        }
+        // Neither: an exchange may have made the one of the other between the two looks.
+        Ok(self.account(of, id).await?.map(|account| Found::Account(Box::new(account))))
     }
 
     /// The accounts of an organization in the order of their ids, whatever their status; pending attempts are not

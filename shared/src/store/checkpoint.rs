@@ -128,9 +128,10 @@ impl Store {
                     .put_item()
                     .table_name(&self.accounts)
                     .set_item(Some(item.clone()))
-                    .condition_expression("epoch = :e AND n = :n")
+                    .condition_expression(STILL_THERE)
                     .expression_attribute_values(":e", n(previous.epoch))
                     .expression_attribute_values(":n", n(previous.n))
+                    .expression_attribute_values(":p", n(previous.pages))
                     .send()
                     .await
                     .map(|_| ())
@@ -139,9 +140,10 @@ impl Store {
             let checkpoint = Put::builder()
                 .table_name(&self.accounts)
                 .set_item(Some(item.clone()))
-                .condition_expression("epoch = :e AND n = :n")
+                .condition_expression(STILL_THERE)
                 .expression_attribute_values(":e", n(previous.epoch))
                 .expression_attribute_values(":n", n(previous.n))
+                .expression_attribute_values(":p", n(previous.pages))
                 .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::None)
                 .build()
                 .map_err(|e| Fault::Fatal(e.to_string()))?;
@@ -240,6 +242,10 @@ impl Store {
         }
     }
 }
+
+/// The checkpoint as its worker left it. Pages count too: of two pages without changes the first, if its answer was lost
+/// and it comes once more after the second, must not put the window back.
+const STILL_THERE: &str = "epoch = :e AND n = :n AND pages = :p";
 
 /// What a commit brings beside the checkpoint.
 #[derive(Debug, Clone, Copy, Default)]

@@ -59,13 +59,18 @@ pub enum EventKind {
     SyncRequested,
     /// Every model's first sync is stored.
     FirstSyncCompleted,
-    /// A window was fetched to its end; `added`, `updated`, `deleted`.
+    /// A window was fetched to its end; `added`, `updated`,
+    /// `unchanged`, `deleted`.
     SyncFinished,
     /// A model could not be fetched; `reason`.
     SyncFailed,
-    /// Deletions are held for the operator; `count`.
+    /// Deletions are held for the operator; `count`, `generation`.
     DeletionsHeld,
-    /// Somebody said that deletions may go on.
+    /// The operator lets held deletions happen; `generation`.
+    DeletionsApproved,
+    /// The operator keeps the records whose deletion was held; `generation`.
+    DeletionsDiscarded,
+    /// Somebody said that the deletions that a relink held back may go on.
     DeletionsReleased,
     /// Another account was connected with the same credentials.
     DuplicateFound,
@@ -81,6 +86,10 @@ pub enum EventKind {
     DeleteBlocked,
     /// The account is gone at Merge's side.
     Disconnected,
+    /// Merge is asked for a new account token. Without `token_rotated` after it, its answer was lost.
+    TokenRotationStarted,
+    /// The new account token is stored.
+    TokenRotated,
 }
 
 impl Event {

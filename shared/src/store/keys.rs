@@ -49,9 +49,9 @@ pub fn receipt(of: &OrganizationId, account: AccountId) -> Key {
     Key::new(organization(of), format!("RECEIPT#{account}"))
 }
 
-/// One counter per organization, purpose and minute.
-pub fn limit(of: &OrganizationId, purpose: &str, minute: i64) -> Key {
-    Key::new(organization(of), format!("LIMIT#{purpose}#{minute}"))
+/// The counters of an organization for one minute.
+pub fn limit(of: &OrganizationId, minute: i64) -> Key {
+    Key::new(organization(of), format!("LIMIT#{minute}"))
 }
 
 pub fn owner(merge_id: &MergeLinkedAccountId) -> Key {
@@ -104,6 +104,11 @@ pub fn seen_prefix(endpoint: &Endpoint, generation: u64) -> String {
     format!("SEEN#{}#{generation:010}#", endpoint.slug())
 }
 
+/// A sort key before those of page `page` and after those of the page before.
+pub fn seen_before(endpoint: &Endpoint, generation: u64, page: u64) -> String {
+    format!("{}{page:010}", seen_prefix(endpoint, generation))
+}
+
 pub fn window(account: AccountId, endpoint: &Endpoint, upper: &str) -> Key {
     Key::new(account_partition(account), format!("{}{upper}", window_prefix(endpoint)))
 }
@@ -145,17 +150,25 @@ pub fn part_shard(account: AccountId, endpoint: &Endpoint, shard: u8) -> String 
 }
 
 pub fn record(account: AccountId, endpoint: &Endpoint, record_key: &str) -> Key {
-    Key::new(record_shard(account, endpoint, shard_of(record_key)), record_key)
+    Key::new(record_shard(account, endpoint, shard_of(endpoint, record_key)), record_key)
+}
+
+/// The beginning of the keys of all records below one parent in a nested list.
+pub fn below(parent_key: &str) -> String {
+    format!("{parent_key}/")
 }
 
 /// `hash` names the content, so that parts of two versions never mix.
 pub fn part(account: AccountId, endpoint: &Endpoint, record_key: &str, hash: &str, part: usize) -> Key {
-    Key::new(part_shard(account, endpoint, shard_of(record_key)), format!("{record_key}#{hash}#{part:04}"))
+    Key::new(part_shard(account, endpoint, shard_of(endpoint, record_key)), format!("{record_key}#{hash}#{part:04}"))
 }
 
-/// FNV-1a: stable across builds, and spread enough for eight shards.
-pub fn shard_of(record_key: &str) -> u8 {
-    let hash = record_key
+/// FNV-1a: stable across builds, and spread enough for eight shards. Records of a nested list lie together with the
+/// others of their parent.
+pub fn shard_of(endpoint: &Endpoint, record_key: &str) -> u8 {
+    let hash = endpoint
+        .parent_key(record_key)
+        .unwrap_or(record_key)
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     ((hash ^ (hash >> 32)) % u64::from(SHARDS)) as u8
@@ -171,9 +184,18 @@ mod tests {
     fn records_spread_over_all_shards() {
         let mut counts = [0; SHARDS as usize];
         for n in 0..8_000u128 {
-            counts[usize::from(shard_of(&Uuid::from_u128(n * 7_919).to_string()))] += 1;
+            let key = Uuid::from_u128(n * 7_919).to_string();
+            counts[usize::from(shard_of(&Endpoint::all()[0], &key))] += 1;
         }
         assert!(counts.iter().all(|count| (800..1_200).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn records_below_one_parent_lie_together() {
+        let users = Endpoint::by_slug("ticketing.projects.users").unwrap();
+        for user in ["a", "b", "c"] {
+            assert_eq!(shard_of(users, &format!("project/{user}")), shard_of(users, "project/other"));
+        }
     }
 
     #[test]

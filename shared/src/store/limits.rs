@@ -23,21 +23,26 @@ use crate::domain::{
 pub enum Counter {
     /// Exchanges that Merge has not accepted.
     Exchange,
-    /// Syncs asked for by people.
-    Sync,
+    Relink,
+    /// Syncs that people ask for.
+    Refresh,
+    Delete,
 }
 
 impl Counter {
+    /// Its attribute in the row of the minute.
     fn label(self) -> &'static str {
         match self {
-            Self::Exchange => "exchange",
-            Self::Sync => "sync",
+            Self::Exchange => "exchanges",
+            Self::Relink => "relinks",
+            Self::Refresh => "refreshes",
+            Self::Delete => "deletes",
         }
     }
 }
 
 impl Store {
-    /// Adds `by` to the organization's counter of this minute and answers its value. Counting is not conditional: an
+    /// Adds `by` to one of the organization's counters of this minute, which share a row, and answers its value. Counting is not conditional: an
     /// attempt whose answer was lost may count twice, which only makes the limit stricter.
     pub async fn count(
         &self,
@@ -46,7 +51,7 @@ impl Store {
         by: i64,
         now: Timestamp,
     ) -> Result<i64, StoreError> {
-        let key = keys::limit(of, counter.label(), now.as_second().div_euclid(60));
+        let key = keys::limit(of, now.as_second().div_euclid(60));
         let ttl = now.saturating_add(SignedDuration::from_mins(10)).unwrap_or(Timestamp::MAX);
         let answer = with_retries("count", || async {
             self.client
@@ -54,7 +59,7 @@ impl Store {
                 .table_name(&self.accounts)
                 .set_key(Some(key_of(&key)))
                 .update_expression("ADD #count :by SET #ttl = :ttl")
-                .expression_attribute_names("#count", "count")
+                .expression_attribute_names("#count", counter.label())
                 .expression_attribute_names("#ttl", "ttl")
                 .expression_attribute_values(":by", n(by))
                 .expression_attribute_values(":ttl", n(ttl.as_second()))
@@ -64,7 +69,7 @@ impl Store {
                 .map_err(|error| Fault::of(&error))
         });
         let attributes = answer.await?.and_then(|output| output.attributes).unwrap_or_default();
-        Reader(&attributes).number("count")
+        Reader(&attributes).number(counter.label())
     }
 
     /// Takes the account's turn for `purpose`, unless it was taken less than `every` ago: of many at once, one gets it.

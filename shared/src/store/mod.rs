@@ -23,7 +23,7 @@ pub mod purge;
 pub mod receipts;
 pub mod records;
 mod rows;
-mod seen;
+pub mod seen;
 pub mod status;
 pub mod tick;
 

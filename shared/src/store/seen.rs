@@ -1,19 +1,40 @@
 //! What a full read has seen: the record keys of each page, packed, until its sweep. And what the sweep compares them
 //! with: the heads of the stored records, shard by shard.
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 use super::{
     Fault, Item, Store, StoreError,
     item::{Reader, b, key_of, n, s},
     keys,
     records::stored_of,
+    rows::From,
     with_retries,
 };
-use crate::domain::{change::Stored, endpoint::Endpoint, ids::AccountId};
+use crate::domain::{change::Stored, endpoint::Endpoint, ids::AccountId, record::ContentHash};
 
 /// Far above the keys of one page.
 const LARGEST_PAGE: usize = 1 << 20;
+
+/// Rows read at a time.
+const ROWS: usize = 50;
+
+/// Record keys that were seen, by their hashes: half a SHA-256 is not met twice.
+#[derive(Debug, Default)]
+pub struct SeenKeys(HashSet<[u8; 16]>);
+
+impl SeenKeys {
+    pub fn add(&mut self, key: &str) {
+        self.0.insert(ContentHash::of(key.as_bytes()).0);
+    }
+
+    pub fn contains(&self, key: &str) -> bool {
+        self.0.contains(&ContentHash::of(key.as_bytes()).0)
+    }
+}
+
+/// Record keys with what is stored of them, and whether there are more.
+pub type Heads = (Vec<(String, Stored)>, bool);
 
 impl Store {
     /// Notes the keys of one page of one worker; the same page again replaces them. `expires_at`: Unix seconds, for a generation that
@@ -47,25 +68,35 @@ impl Store {
         .map(|_| ())
     }
 
-    /// The keys of one shard that a full read has seen.
+    /// Which of one shard's keys a full read has seen, from its page `from` on. One row is held at a time, and of each
+    /// key its hash, so that a large model's sweep fits in little memory.
     pub async fn seen(
         &self,
         account: AccountId,
         endpoint: &Endpoint,
         generation: u64,
+        from: u64,
         shard: u8,
-    ) -> Result<HashSet<String>, StoreError> {
+    ) -> Result<SeenKeys, StoreError> {
+        let partition = keys::account_partition(account);
         let prefix = keys::seen_prefix(endpoint, generation);
-        let items = self.query_prefix(&keys::account_partition(account), &prefix).await?;
-        let mut seen = HashSet::new();
-        for item in &items {
-            let reader = Reader(item);
-            let json = zstd::bulk::decompress(reader.bytes("keys")?, LARGEST_PAGE)
-                .map_err(|e| reader.corrupt(format!("keys: {e}")))?;
-            let page: Vec<String> = serde_json::from_slice(&json).map_err(|e| reader.corrupt(format!("keys: {e}")))?;
-            seen.extend(page.into_iter().filter(|key| keys::shard_of(key) == shard));
+        let mut seen = SeenKeys::default();
+        let mut last = (from > 0).then(|| keys::seen_before(endpoint, generation, from));
+        loop {
+            let rows = self.rows("seen", &partition, &prefix, From::Start(last.as_deref()), ROWS).await?;
+            for item in &rows.items {
+                let reader = Reader(item);
+                let json = zstd::bulk::decompress(reader.bytes("keys")?, LARGEST_PAGE)
+                    .map_err(|e| reader.corrupt(format!("keys: {e}")))?;
+                let page: Vec<Cow<'_, str>> =
+                    serde_json::from_slice(&json).map_err(|e| reader.corrupt(format!("keys: {e}")))?;
+                page.iter().filter(|key| keys::shard_of(endpoint, key) == shard).for_each(|key| seen.add(key));
+            }
+            last = rows.last;
+            if last.is_none() {
+                return Ok(seen);
+            }
         }
-        Ok(seen)
     }
 
     /// Forgets what a finished full read has seen.
@@ -82,15 +113,38 @@ impl Store {
         endpoint: &Endpoint,
         shard: u8,
         after: Option<&str>,
-    ) -> Result<(Vec<(String, Stored)>, bool), StoreError> {
-        let pk = keys::record_shard(account, endpoint, shard);
+    ) -> Result<Heads, StoreError> {
+        self.heads(keys::record_shard(account, endpoint, shard), "", after).await
+    }
+
+    /// Heads of the records below one parent in a nested list, as [`Store::shard_heads`] gives them.
+    pub async fn heads_below(
+        &self,
+        account: AccountId,
+        endpoint: &Endpoint,
+        parent: &str,
+        after: Option<&str>,
+    ) -> Result<Heads, StoreError> {
+        let below = keys::below(parent);
+        let shard = keys::shard_of(endpoint, &below);
+        self.heads(keys::record_shard(account, endpoint, shard), &below, after).await
+    }
+
+    async fn heads(&self, pk: String, prefix: &str, after: Option<&str>) -> Result<Heads, StoreError> {
         let start = after.map(|sk| Item::from([("pk".to_owned(), s(&pk)), ("sk".to_owned(), s(sk))]));
         let answer = with_retries("Query heads", || async {
             self.client
                 .query()
                 .table_name(&self.records)
-                .key_condition_expression("pk = :pk")
-                .expression_attribute_values(":pk", s(&pk))
+                .key_condition_expression(match prefix {
+                    "" => "pk = :pk",
+                    _ => "pk = :pk AND begins_with(sk, :prefix)",
+                })
+                .set_expression_attribute_values(Some(
+                    std::iter::once((":pk".to_owned(), s(&pk)))
+                        .chain((!prefix.is_empty()).then(|| (":prefix".to_owned(), s(prefix))))
+                        .collect(),
+                ))
                 .projection_expression("pk, sk, m, x, h, t, w")
                 .consistent_read(true)
                 .set_exclusive_start_key(start.clone())

@@ -195,7 +195,7 @@ async fn sync_status_is_read_to_its_last_page() {
 }
 
 #[tokio::test]
-async fn a_list_that_does_not_end_is_refused() {
+async fn checklist_30_a_list_that_does_not_end_is_refused() {
     let repeated = Server::json(json!({"next": "same", "results": []})).await;
     let error = repeated.merge().sync_status(Category::Hris, &token()).await.unwrap_err();
     assert_eq!((error.kind(), repeated.seen().len()), (ErrorKind::Malformed, 2));
@@ -253,14 +253,20 @@ async fn a_page_of_records_is_asked_for_with_its_window_and_kept_byte_for_byte()
 }
 
 #[tokio::test]
-async fn neither_a_url_nor_a_redirect_leads_elsewhere() {
+async fn checklist_29_a_url_is_no_cursor() {
     let elsewhere = Server::json(json!({"next": null, "results": []})).await;
-    let url = format!("{}/api/hris/v1/employees?cursor=canary", elsewhere.origin);
-    let next = url.clone();
+    let next = format!("{}/api/hris/v1/employees?cursor=canary", elsewhere.origin);
     let server = Server::start(move |_| axum::Json(json!({"next": next, "results": []})).into_response()).await;
     let error = server.merge().records_page(&token(), &employees()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Malformed);
     shows_no_secret(&error);
+    assert!(elsewhere.seen().is_empty());
+}
+
+#[tokio::test]
+async fn checklist_31_a_redirect_is_followed_by_nobody() {
+    let elsewhere = Server::json(json!({"next": null, "results": []})).await;
+    let url = format!("{}/api/hris/v1/employees?cursor=canary", elsewhere.origin);
     for status in [StatusCode::MOVED_PERMANENTLY, StatusCode::FOUND, StatusCode::TEMPORARY_REDIRECT] {
         let to = url.clone();
         let server = Server::start(move |_| (status, [("location", to.clone())]).into_response()).await;
@@ -317,7 +323,7 @@ async fn every_status_has_its_kind() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_merges_is_a_bounded_failure() {
+async fn checklist_32_a_body_that_is_not_merges_is_a_bounded_failure() {
     for body in ["<html>canary</html>", "{\"next\":null,\"results\":[{\"id\":\"canary\"", "{}", "null"] {
         let server = Server::start(move |_| body.into_response()).await;
         let error = server.merge().records_page(&token(), &employees()).await.unwrap_err();

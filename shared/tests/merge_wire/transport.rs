@@ -17,7 +17,7 @@ async fn raw(server: &Server, limits: Limits) -> Result<Bytes, TransportError> {
 }
 
 #[tokio::test]
-async fn a_compressed_body_counts_by_what_it_becomes() {
+async fn checklist_32_a_compressed_body_counts_by_what_it_becomes() {
     // printf '{"results":[],"next":null}' | gzip -n
     const GZIPPED: [u8; 46] = [
         31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 171, 86, 42, 74, 45, 46, 205, 41, 41, 86, 178, 138, 142, 213, 81, 202, 75,
@@ -32,7 +32,7 @@ async fn a_compressed_body_counts_by_what_it_becomes() {
 }
 
 #[tokio::test]
-async fn a_slow_drip_ends_at_the_deadline() {
+async fn checklist_32_a_slow_drip_ends_at_the_deadline() {
     let server = Server::start(|_| {
         let every = tokio::time::interval(Duration::from_millis(20));
         let drops = futures::stream::unfold(every, |mut every| async {

@@ -2,11 +2,20 @@
 
 use futures::future::join_all;
 use shared::domain::{
-    account::AccountStatus, category::Category, message::AccountRef, origin::OriginIdStrategy::ManyPerCategory,
+    account::AccountStatus,
+    category::Category,
+    ids::{AccountId, RequestedId},
+    message::AccountRef,
+    origin::OriginIdStrategy::ManyPerCategory,
 };
 use shared::store::{accounts::Found, linking::Completion};
 
 use super::{Tables, account_of, org, slot};
+
+/// An id as a request would name it.
+fn requested(id: AccountId) -> RequestedId {
+    RequestedId::parse(&id.to_string()).unwrap()
+}
 
 #[tokio::test]
 async fn completing_twice_makes_one_account() {
@@ -23,7 +32,7 @@ async fn completing_twice_makes_one_account() {
     assert_eq!(tables.store.owner(&account.merge_id).await.unwrap(), Some(of));
     assert_eq!(tables.store.account(&org("acme"), account.id).await.unwrap(), Some(account.clone()));
     assert_eq!(tables.store.account(&org("globex"), account.id).await.unwrap(), None);
-    assert_eq!(tables.store.find(&org("globex"), account.id).await.unwrap(), None);
+    assert_eq!(tables.store.find(&org("globex"), requested(account.id)).await.unwrap(), None);
     assert_eq!(tables.rows().await.len(), 3, "account, owner and slot");
 }
 
@@ -42,7 +51,7 @@ async fn what_is_another_organizations_is_not_completed() {
     assert_eq!(outcome, Completion::Owned(owner));
     assert_eq!(tables.rows().await, before, "nothing was stored");
     assert_eq!(
-        tables.store.find(&org("globex"), theirs.account).await.unwrap(),
+        tables.store.find(&org("globex"), requested(theirs.account)).await.unwrap(),
         Some(Found::Pending(theirs)),
         "the attempt still stands"
     );

@@ -72,7 +72,7 @@ async fn accounts_are_listed_page_by_page_and_per_organization() {
 }
 
 #[tokio::test]
-async fn an_exchange_is_taken_up_by_its_organization_for_an_hour() {
+async fn checklist_41_an_exchange_is_taken_up_by_its_organization_for_an_hour() {
     let tables = Tables::new().await;
     let answered = InFlight {
         organization: org("acme"),
@@ -112,6 +112,9 @@ async fn counters_count_per_organization_and_minute() {
     assert_eq!(count(&acme, -1, 1).await.unwrap(), 19);
     assert_eq!(count(&globex, 1, 1).await.unwrap(), 1);
     assert_eq!(count(&acme, 1, 61).await.unwrap(), 1);
+    // The counters of a minute share a row and not their numbers.
+    assert_eq!(tables.store.count(&acme, Counter::Delete, 1, at(61)).await.unwrap(), 1);
+    assert_eq!(count(&acme, 1, 62).await.unwrap(), 2);
 }
 
 #[tokio::test]

@@ -21,8 +21,9 @@ const CATEGORIES: [&str; 7] = ["hris", "ats", "crm", "accounting", "ticketing", 
 
 /// Fails the test if the answer to `call` holds what it must not. `link_token` answers are allowed their link token.
 pub fn check(call: &str, organization: &str, body: &str, secrets: &Secrets) {
+    let path = call.split('?').next().unwrap_or(call);
     let allowed: &[&str] =
-        if call.ends_with("/link-tokens") || call.ends_with("/relink") { &["link token"] } else { &[] };
+        if path.ends_with("/link-tokens") || path.ends_with("/relink") { &["link token"] } else { &[] };
     if let Some(what) = secrets.found_in(body, allowed) {
         panic!("{call}: the answer holds a secret ({what})");
     }
@@ -46,5 +47,38 @@ fn forbidden_name(json: &Value) -> Option<&str> {
             _ => forbidden_name(value),
         }),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    /// Every call of every end-to-end test goes through `check`: so no answer that it would refuse was ever given.
+    #[test]
+    fn checklist_26_an_answer_with_a_token_a_ciphertext_or_an_origin_id_is_refused() {
+        let secrets = Secrets::new();
+        secrets.plant("account token", "planted-account-token");
+        secrets.plant("public token", "planted-public-token");
+        secrets.plant("link token", "planted-link-token");
+        let holds = |call: &str, body: &str| catch_unwind(|| check(call, "org_acme", body, &secrets)).is_ok();
+        for body in [
+            r#"{"id":"planted-account-token"}"#,
+            r#"{"detail":"planted-public-token is not known"}"#,
+            r#"{"link_token":"planted-link-token"}"#,
+            r#"{"detail":"dev-api-key"}"#,
+            r#"{"name":"org_acme_hris_7a1d6f2e-5b0c-4f7e-9c41-2f3a8f1e0b9d"}"#,
+            r#"{"results":[{"end_user_origin_id":"x"}]}"#,
+            r#"{"results":[{"token":"AQICAHg="}]}"#,
+            r#"{"account":{"ciphertext":"AQICAHg="}}"#,
+            r#"{"merge_linked_account_id":"x"}"#,
+            "planted-account-token",
+        ] {
+            assert!(!holds("GET /v1/linked-accounts", body), "{body}");
+        }
+        assert!(holds("POST /v1/link-tokens", r#"{"link_token":"planted-link-token","id":"x"}"#), "where it is made");
+        assert!(holds("GET /v1/x", r#"{"results":[{"id":"x","data":{"token":"the provider's own"}}]}"#));
     }
 }

@@ -7,11 +7,16 @@ use serde_json::{Value, json};
 use super::system::System;
 use super::{BOUND, answer, until};
 
+/// Where one of the SaaS's own services names the organization that it acts for.
+pub const ORGANIZATION_HEADER: &str = "Tether-Organization";
+
 /// A caller with an organization's token.
 pub struct Api<'a> {
     system: &'a System,
     pub organization: String,
     token: String,
+    /// Names the organization in the header that only the SaaS's own services may use.
+    acts: bool,
 }
 
 /// An answer as it came.
@@ -19,6 +24,8 @@ pub struct Api<'a> {
 pub struct Raw {
     pub status: u16,
     pub content_type: String,
+    /// Seconds of `Retry-After`; 0 when there is none.
+    pub retry_after: u64,
     pub body: String,
 }
 
@@ -40,7 +47,17 @@ impl Raw {
 
 impl<'a> Api<'a> {
     pub(super) fn new(system: &'a System, organization: &str, token: String) -> Self {
-        Self { system, organization: organization.to_owned(), token }
+        Self { system, organization: organization.to_owned(), token, acts: false }
+    }
+
+    /// The same token, used on behalf of an organization.
+    pub fn acting_for(self, organization: &str) -> Self {
+        Self { organization: organization.to_owned(), acts: true, ..self }
+    }
+
+    /// Whether it names its organization in the header.
+    pub fn acts(&self) -> bool {
+        self.acts
     }
 
     pub async fn get(&self, path: &str, expected: u16) -> Value {
@@ -61,7 +78,12 @@ impl<'a> Api<'a> {
 
     /// A fresh link token and the account's id.
     pub async fn link_token(&self, category: &str) -> (String, String) {
-        let answer = self.post("/v1/link-tokens", json!({"category": category}), 201).await;
+        let mut wanted = json!({"category": category});
+        if self.acts {
+            // A service's token names no end user.
+            wanted["end_user"] = json!({"email": "admin@example.com", "organization_name": "Example"});
+        }
+        let answer = self.post("/v1/link-tokens", wanted, 201).await;
         let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
         (text("link_token"), text("id"))
     }
@@ -111,26 +133,31 @@ impl<'a> Api<'a> {
         self.send(method, path, None, headers).await
     }
 
-    async fn send(&self, method: Method, path: &str, body: Option<Value>, headers: &[(&str, &str)]) -> Raw {
+    /// A call with a body and further headers. A header given here replaces the one that the caller always sends.
+    pub async fn send(&self, method: Method, path: &str, body: Option<Value>, headers: &[(&str, &str)]) -> Raw {
         let call = format!("{method} {path}");
         let url = format!("{}{path}", self.system.ready().api);
         let mut request = self.system.http().request(method, url).bearer_auth(&self.token);
         if let Some(body) = body {
             request = request.json(&body);
         }
+        if self.acts && headers.iter().all(|(name, _)| *name != ORGANIZATION_HEADER) {
+            request = request.header(ORGANIZATION_HEADER, &self.organization);
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let answer = request.send().await.unwrap_or_else(|error| panic!("{call}: {error}"));
         let status = answer.status().as_u16();
-        let content_type = answer.headers().get("content-type").and_then(|value| value.to_str().ok());
-        let content_type = content_type.unwrap_or_default().to_owned();
+        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let content_type = header("content-type").to_owned();
+        let retry_after = header("retry-after").parse().unwrap_or_default();
         let body = answer.text().await.unwrap_or_else(|error| panic!("{call}: {error}"));
         let json = serde_json::from_str::<Value>(&body).unwrap_or_default();
         if let Some(token) = json["link_token"].as_str() {
             self.system.secrets().plant("link token", token);
         }
         answer::check(&call, &self.organization, &body, self.system.secrets());
-        Raw { status, content_type, body }
+        Raw { status, content_type, retry_after, body }
     }
 }

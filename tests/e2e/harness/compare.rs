@@ -1,7 +1,8 @@
 //! Comparison: what the API serves of a model, against what Merge has, byte for byte.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use merge_sandbox::models;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
@@ -48,18 +49,31 @@ pub async fn records(api: &Api<'_>, id: &str, model: &str) -> Result<BTreeMap<St
 }
 
 /// `Ok` when the API serves of a model exactly what Merge has; otherwise the first differences in words. What is
-/// deleted there may be absent here only if it was never stored alive.
+/// deleted there may be absent here only if it was never stored alive. Where Merge does not show what it has deleted, it
+/// must be deleted here. Records without an id are compared by their bytes.
 pub async fn equality(system: &System, api: &Api<'_>, account: &Connected, model: &str) -> Result<(), String> {
     let ours = records(api, &account.id, model).await?;
     let text = system.sandbox().records(&account.merge_id, model).await;
+    let shape = models::by_key(model).map(|index| &models::all()[index]).expect("a model of the sandbox");
     let mut theirs = BTreeMap::new();
     for line in text.lines() {
         let record: Value = serde_json::from_str(line).map_err(|error| format!("{model}: {error}"))?;
         let deleted = record["remote_was_deleted"] == true;
-        theirs.insert(record["id"].as_str().unwrap_or_default().to_owned(), (deleted, line));
+        theirs.insert(record["id"].as_str().unwrap_or(line).to_owned(), (deleted, line));
     }
     if theirs.is_empty() {
         return Err(format!("{model}: Merge has no record, so that nothing is compared"));
+    }
+    if !shape.has_id {
+        let live = ours.values().filter(|row| !row.deleted).map(|row| row.data.get());
+        let there = theirs.values().filter(|(deleted, _)| !deleted).map(|(_, line)| *line);
+        let (live, there): (BTreeSet<&str>, BTreeSet<&str>) = (live.collect(), there.collect());
+        let missing = there.difference(&live).count();
+        let surplus = live.difference(&there).count();
+        return match missing + surplus {
+            0 => Ok(()),
+            _ => Err(format!("{model}: {missing} are missing, {surplus} are too many")),
+        };
     }
     let mut differences = Vec::new();
     for (id, (deleted, line)) in &theirs {
@@ -72,7 +86,9 @@ pub async fn equality(system: &System, api: &Api<'_>, account: &Connected, model
             Some(_) => {}
         }
     }
-    differences.extend(ours.keys().filter(|id| !theirs.contains_key(*id)).map(|id| format!("{id} is too many")));
+    let gone = |row: &RecordRow| row.deleted && !shape.has_deleted;
+    let surplus = ours.iter().filter(|(id, row)| !theirs.contains_key(*id) && !gone(row));
+    differences.extend(surplus.map(|(id, _)| format!("{id} is too many")));
     if differences.is_empty() {
         return Ok(());
     }

@@ -1,5 +1,6 @@
 //! Leftovers: what a stack must not hold once its tests are done. Work in a queue, a message that nobody could handle,
-//! an error nobody announced, a panic, and above all a secret in any log line, message, event or row.
+//! an error nobody announced, a panic, a call that no policy allows, and above all a secret in any log line, message,
+//! event or row.
 
 use std::fmt;
 use std::time::Duration;
@@ -61,15 +62,17 @@ pub async fn stop(system: System) -> Report {
     report.add("errors that no test announced", errors);
     report.add("secrets in logs", leaks);
 
-    let (mut events, mut messages) = (Vec::new(), Vec::new());
+    let (mut events, mut messages, mut refused) = (Vec::new(), Vec::new(), Vec::new());
     if let Some(aws) = system.stack.aws() {
         for event in aws.events() {
             events.extend(secrets.found_in(&event.to_string(), &[]).map(str::to_owned));
         }
+        refused.extend(aws.refused().into_iter().filter(|refusal| !system.is_announced(refusal)));
         for message in aws.messages() {
             messages.extend(secrets.found_in(&message, &[]).map(|what| format!("{what} in {message}")));
         }
     }
+    report.add("calls that no policy allows", refused);
     report.add("secrets in events", events);
     report.add("secrets in messages", messages);
 

@@ -1,8 +1,10 @@
 //! The simulated Merge, through its control API.
 
+use merge_sandbox::models;
 use serde_json::{Value, json};
 
 use super::system::System;
+use super::{BOUND, until};
 
 /// How the dialog ends.
 #[derive(Clone, Copy, Debug)]
@@ -97,9 +99,32 @@ impl<'a> Sandbox<'a> {
         ids
     }
 
+    /// Live records of a model at Merge.
+    pub async fn live(&self, merge_id: &str, model: &str) -> u64 {
+        let account = self.account(merge_id).await.unwrap_or_default();
+        account["models"][model]["records"].as_u64().unwrap_or_default()
+    }
+
     /// Runs a sync of all models now.
     pub async fn start_sync(&self, merge_id: &str) {
         self.act(merge_id, "start-sync", json!({})).await;
+    }
+
+    /// Runs a sync of all models and waits until Merge has finished it.
+    pub async fn sync(&self, merge_id: &str) {
+        self.start_sync(merge_id).await;
+        until("Merge has finished its syncs", BOUND, async || {
+            let account = self.account(merge_id).await.unwrap_or_default();
+            let syncs = account["syncs"].as_array().cloned().unwrap_or_default();
+            let running = syncs.iter().filter(|sync| sync["status"] == "SYNCING").count();
+            if running == 0 && !syncs.is_empty() { Ok(()) } else { Err(format!("{running} models are syncing")) }
+        })
+        .await;
+    }
+
+    /// How webhooks go wrong from now on.
+    pub async fn webhook_mode(&self, mode: &str) {
+        self.post("/webhooks", json!({"mode": mode})).await;
     }
 
     pub async fn settings(&self, settings: Value) {
@@ -133,6 +158,19 @@ impl<'a> Sandbox<'a> {
         assert!(status.is_success(), "sandbox {path}: {status} {text}");
         text
     }
+}
+
+/// The lists of a category that are not nested, by key.
+pub fn models_of(category: &str) -> Vec<&'static str> {
+    let all = models::of_category(category).filter(|(_, model)| model.parent.is_none());
+    all.map(|(_, model)| model.key.as_str()).collect()
+}
+
+/// Those of them that cannot say what changed or what is gone, so that only a full read tells.
+pub fn read_in_full(category: &str) -> Vec<&'static str> {
+    let all = models::of_category(category).filter(|(_, model)| model.parent.is_none());
+    let mute = all.filter(|(_, model)| !(model.has_id && model.has_deleted && model.filters_modified));
+    mute.map(|(_, model)| model.key.as_str()).collect()
 }
 
 /// The 16 HRIS models by key.

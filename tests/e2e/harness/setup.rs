@@ -38,6 +38,11 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// Whether the tests run at full length (`tests/run --long`).
+pub fn long() -> bool {
+    std::env::var_os("TETHER_LONG").is_some()
+}
+
 impl Default for Setup {
     fn default() -> Self {
         let options = Options {
@@ -54,6 +59,7 @@ impl Default for Setup {
             .variable("sync-worker", "PLAN_REQUESTS_PER_MINUTE", "100000")
             .variable("accounts", "PLAN_REQUESTS_PER_MINUTE", "100000")
             .variable("link-token", "LINK_TOKEN_BURST", "1000")
+            .variable("accounts", "REFRESHES_PER_MINUTE", "100000")
     }
 }
 
@@ -68,6 +74,12 @@ impl Setup {
     /// Sets a parameter of the template.
     pub fn parameter(mut self, name: &str, value: &str) -> Self {
         self.options.parameters.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Runs another template than `infra/template.yaml`.
+    pub fn template(mut self, path: PathBuf) -> Self {
+        self.options.template = path;
         self
     }
 

@@ -7,6 +7,7 @@ use local_stack::Stack;
 use local_stack::ready::Ready;
 use reqwest::Method;
 use serde_json::{Value, json};
+use shared::domain::message::Message;
 
 use super::api::Api;
 use super::sandbox::{Outcome, Sandbox};
@@ -75,6 +76,14 @@ impl System {
 
     /// The API with other scopes than the default ones.
     pub async fn api_with_scope(&self, organization: &str, scope: Option<&str>) -> Api<'_> {
+        let token = self.access_token(organization, scope).await;
+        let slug = organization.trim_start_matches("org_").replace('_', "-");
+        self.secrets.plant("e-mail address", &format!("admin@{slug}.example"));
+        Api::new(self, organization, token)
+    }
+
+    /// An access token of an organization, with the three data scopes or others.
+    pub async fn access_token(&self, organization: &str, scope: Option<&str>) -> String {
         let mut form =
             vec![("grant_type", "client_credentials"), ("client_id", organization), ("client_secret", "dev")];
         form.extend(scope.map(|scope| ("scope", scope)));
@@ -82,9 +91,7 @@ impl System {
         let answer: Value = answer.json().await.expect("a token answer");
         let token = answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}"));
         self.secrets.plant("access token", token);
-        let slug = organization.trim_start_matches("org_").replace('_', "-");
-        self.secrets.plant("e-mail address", &format!("admin@{slug}.example"));
-        Api::new(self, organization, token.to_owned())
+        token.to_owned()
     }
 
     /// Connects an account, from the link token to the exchange.
@@ -126,6 +133,33 @@ impl System {
             if account["initial_sync_completed"] == true { Ok(account) } else { Err(account.to_string()) }
         })
         .await
+    }
+
+    /// Completes a relink of an account as its end user would.
+    pub async fn relink(&self, api: &Api<'_>, account: &Connected, category: &str, integration: &str) {
+        self.sandbox().act(&account.merge_id, "relink-needed", json!({})).await;
+        let link = api.post(&format!("/v1/linked-accounts/{}/relink", account.id), json!({}), 201).await;
+        let link_token = link["link_token"].as_str().unwrap_or_default();
+        let public_token = self.sandbox().link(link_token, integration, Outcome::Success).await;
+        let body = json!({"public_token": public_token.expect("a public token"), "category": category});
+        let answer = api.post("/v1/linked-accounts", body, 200).await;
+        assert_eq!(answer["id"], account.id.as_str(), "the account stays the same");
+    }
+
+    /// Puts a message of ours on the sync queue.
+    pub async fn send(&self, message: &Message) {
+        let ready = self.ready();
+        let config = aws_sdk_sqs::Config::builder()
+            .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
+            .region(aws_sdk_sqs::config::Region::new(ready.region.clone()))
+            .endpoint_url(&ready.aws)
+            .credentials_provider(aws_sdk_sqs::config::Credentials::new("test", "test", None, None, "e2e"))
+            .build();
+        let send = aws_sdk_sqs::Client::from_conf(config).send_message().queue_url(&ready.queue_url);
+        let send = send.message_body(serde_json::to_string(message).expect("a message"));
+        let send = send.message_group_id(message.merge_id.as_str());
+        let id = message.deduplication_id();
+        send.message_deduplication_id(id.as_str()).send().await.expect("the queue takes it");
     }
 
     /// Waits until an account is erased.

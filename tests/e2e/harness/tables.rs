@@ -64,6 +64,12 @@ impl Tables {
         update.expression_attribute_values(":value", value).send().await.expect("an item to edit");
     }
 
+    /// Puts a row into the records table, as a worker that comes too late does.
+    pub async fn put_record(&self, pk: &str, sk: &str) {
+        let put = self.client.put_item().table_name(&self.records).item("pk", AttributeValue::S(pk.to_owned()));
+        put.item("sk", AttributeValue::S(sk.to_owned())).send().await.expect("a row");
+    }
+
     async fn scan(&self, table: &str) -> Vec<Item> {
         let mut pages = self.client.scan().table_name(table).into_paginator().items().send();
         let mut items = Vec::new();

@@ -133,7 +133,7 @@ impl Sandbox {
             None => world::Store::default(),
         };
         let failed = |source| StartError::Listen { address: options.listen, source };
-        let listener = tokio::net::TcpListener::bind(options.listen).await.map_err(failed)?;
+        let listener = listen(options.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let world = World::new(config(&options, address), store);
         let service = Service::new(world, Clock::System, options.data_dir);
@@ -178,5 +178,26 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         self.delivery.abort();
         self.server.abort();
+    }
+}
+
+/// How long an address that was just given up may still be held by a process that is being started: until it executes
+/// its program, a forked child holds every listener of its parent.
+const HELD: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Listens on an address, also when it was in use a moment ago.
+///
+/// # Errors
+///
+/// When the address is in use for longer, or may not be listened on.
+pub async fn listen(address: std::net::SocketAddr) -> std::io::Result<tokio::net::TcpListener> {
+    let until = tokio::time::Instant::now() + HELD;
+    let mut pause = tokio::time::interval(std::time::Duration::from_millis(20));
+    loop {
+        pause.tick().await;
+        match tokio::net::TcpListener::bind(address).await {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && tokio::time::Instant::now() < until => {}
+            outcome => return outcome,
+        }
     }
 }

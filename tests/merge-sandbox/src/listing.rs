@@ -15,6 +15,8 @@ pub struct Query {
     pub modified_before: Option<Time>,
     pub created_after: Option<Time>,
     pub created_before: Option<Time>,
+    /// A time that equals a bound lies within it.
+    pub inclusive: bool,
     pub include_deleted: bool,
     /// The one record that has this `remote_id`; out of range when there is none.
     pub only: Option<u64>,
@@ -114,13 +116,14 @@ fn collect(
     records: &mut Vec<(u64, Change)>,
 ) {
     let shown = |change: &Change| !change.deleted || (query.include_deleted && tombstones);
-    let in_window = |time: Time| {
-        query.modified_after.is_none_or(|after| time > after)
-            && query.modified_before.is_none_or(|before| time < before)
-    };
+    // Both bounds as the first instant within and the first beyond.
+    let edge = i64::from(query.inclusive);
+    let from = query.modified_after.map(|after| Time(after.0 + 1 - edge));
+    let to = query.modified_before.map(|before| Time(before.0 + edge));
+    let in_window = |time: Time| from.is_none_or(|from| time >= from) && to.is_none_or(|to| time < to);
     // An unchanged record was modified when it was created, so the window is a range of numbers.
-    let lower = query.modified_after.map_or(0, |after| dataset.created_before(Time(after.0 + 1)));
-    let upper = query.modified_before.map_or(u64::MAX, |before| dataset.created_before(before));
+    let lower = from.map_or(0, |from| dataset.created_before(from));
+    let upper = to.map_or(u64::MAX, |to| dataset.created_before(to));
     let plain = range.start.max(lower)..range.end.min(upper);
     let plain = plain.filter(|index| !dataset.is_changed(*index)).map(|index| (index, dataset.state(index)));
     let changed = dataset.changes(range).filter(|(_, change)| shown(change) && in_window(change.modified_at));
@@ -198,6 +201,23 @@ mod tests {
             walk(&dataset, Query { modified_before: split, include_deleted: true, limit: 9, ..Query::default() });
         let late = walk(&dataset, Query { modified_after: split, include_deleted: true, limit: 4, ..Query::default() });
         assert_eq!((early.len(), late.len()), (85, 15));
+    }
+
+    #[test]
+    fn inclusive_windows_that_share_a_bound_both_hold_it() {
+        let dataset = dataset();
+        let plain = (40..100).find(|index| !dataset.is_changed(*index)).unwrap();
+        let at = Some(dataset.created_at(plain));
+        let query = |modified_after, modified_before| Query {
+            modified_after,
+            modified_before,
+            inclusive: true,
+            include_deleted: true,
+            limit: 9,
+            ..Query::default()
+        };
+        let (early, late) = (walk(&dataset, query(None, at)), walk(&dataset, query(at, None)));
+        assert_eq!((early.last(), late.contains(&plain)), (Some(&plain), true));
     }
 
     #[test]

@@ -74,6 +74,10 @@ pub struct Settings {
     pub error_guard: bool,
     /// Also send `{Model}.changed` and `{Model}.removed` with the record.
     pub record_events: bool,
+    /// Changes bear the very time at which their run finished, not times within it.
+    pub changes_at_bound: bool,
+    /// `modified_after` and `modified_before` belong to their window. Merge does not say.
+    pub inclusive_bounds: bool,
 }
 
 impl Default for Settings {
@@ -93,6 +97,8 @@ impl Default for Settings {
             withdrawn: Vec::new(),
             error_guard: false,
             record_events: false,
+            changes_at_bound: false,
+            inclusive_bounds: false,
         }
     }
 }

@@ -46,6 +46,8 @@ struct Run {
     finish: Time,
     result: SyncStatus,
     begun: bool,
+    #[serde(default)]
+    changes_at_bound: bool,
 }
 
 /// The runs that end together.
@@ -65,6 +67,8 @@ pub struct Plan {
     pub stagger_ms: i64,
     pub interval_ms: i64,
     pub result: SyncStatus,
+    /// Changes bear the time at which their run finishes.
+    pub changes_at_bound: bool,
 }
 
 /// Something that Merge tells by webhook.
@@ -142,7 +146,8 @@ impl Account {
             let finish = start.plus_millis(plan.duration_ms.max(shortest));
             let state = &mut self.syncs[position];
             state.status = SyncStatus::Syncing;
-            state.run = Some(Run { start, finish, result: plan.result, begun: false });
+            state.run =
+                Some(Run { start, finish, result: plan.result, begun: false, changes_at_bound: plan.changes_at_bound });
             queued.push(state.model_id.clone());
             last = last.max(finish);
         }
@@ -217,7 +222,8 @@ impl Account {
         let mut changed = Vec::new();
         if run.result != SyncStatus::Failed {
             for (index, _) in self.lists_of(position) {
-                let records = self.dataset_mut(index).apply(run.start, run.finish);
+                let earliest = if run.changes_at_bound { run.finish } else { run.start };
+                let records = self.dataset_mut(index).apply(earliest, run.finish);
                 changed.push((index, records));
             }
         }

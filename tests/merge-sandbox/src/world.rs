@@ -174,6 +174,7 @@ impl World {
             stagger_ms: duration_ms / 4,
             interval_ms: scaled(self.store.settings.sync_interval_ms),
             result: SyncStatus::Done,
+            changes_at_bound: self.store.settings.changes_at_bound,
         }
     }
 

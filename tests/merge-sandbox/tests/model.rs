@@ -7,6 +7,7 @@ mod support;
 use merge_sandbox::clock::Time;
 use merge_sandbox::dataset::{Dataset, Pending};
 use merge_sandbox::listing::{self, Cursor, Query};
+use merge_sandbox::models::{self, Field, Kind, Model};
 use proptest::prelude::*;
 use serde_json::json;
 use support::Merge;
@@ -118,4 +119,23 @@ async fn one_seed_is_one_run() {
     let first = story(3).await;
     assert_eq!(first, story(3).await);
     assert!(first.iter().zip(story(4).await).all(|(one, other)| *one != other));
+}
+
+/// The worker tells drift by `contract.txt`, the sandbox makes records by `schemas.json`: both say the same.
+#[test]
+fn the_workers_contract_is_what_the_schemas_say() {
+    let member = |field: &Field| match &field.kind {
+        Kind::Enum(values) if values.len() <= 40 => format!("{}={}", field.name, values.join("|")),
+        _ => field.name.clone(),
+    };
+    let line = |model: &Model| {
+        let members: Vec<String> = model.fields.iter().map(member).collect();
+        format!("{}: {}", model.key, members.join(" "))
+    };
+    let mut expected: Vec<String> = models::all().iter().map(line).collect();
+    let text = include_str!("../../../shared/src/domain/contract.txt");
+    let mut found: Vec<String> = text.lines().map(str::to_owned).collect();
+    expected.sort_unstable();
+    found.sort_unstable();
+    assert_eq!(found, expected);
 }

@@ -9,6 +9,8 @@ use shared::domain::ids::OrganizationId;
 use shared::domain::message::{AccountRef, Message, SyncMode, Work};
 use shared::store::Store;
 
+use crate::aftermath::ORGANIZATIONS;
+use crate::happenings::Happening;
 use crate::host::Host;
 use crate::machine::{Api, quiet_queue, quiet_store};
 use crate::merge::{control, pause};
@@ -27,6 +29,7 @@ impl User {
     /// Does things now and then until the world is calm.
     pub async fn live(self) {
         let pace = self.sim.scenario().pace * 1_000;
+        let mut left = false;
         loop {
             pause(&self.sim, 100, 2 * pace).await;
             if self.sim.is_calm() {
@@ -35,20 +38,48 @@ impl User {
             let account = self.account().await;
             let choice = self.sim.chance().below(100);
             let scenario = self.sim.scenario();
+            if scenario.strangers && choice >= 94 {
+                self.ask_for_anothers().await;
+            }
             match account {
-                None => self.connect().await,
+                None => self.connect(left).await,
                 Some(account) if account.status.connected() => match choice {
                     0..=14 if scenario.relinks => self.reconnect(&account).await,
-                    15..=22 if scenario.deletes => self.disconnect(&account).await,
+                    15..=22 if scenario.deletes => {
+                        self.disconnect(&account).await;
+                        left = true;
+                    }
                     23..=40 if scenario.full_reads => self.refresh(&account, SyncMode::Full, Vec::new()).await,
                     41..=50 => self.refresh(&account, SyncMode::Changes, Vec::new()).await,
                     _ => {}
                 },
                 // Repeats what may have been lost; or links again while the last account is still going.
                 Some(account) if choice < 30 => self.disconnect(&account).await,
-                Some(_) if choice < 60 => self.connect().await,
+                Some(_) if choice < 60 => self.connect(left).await,
                 Some(_) => {}
             }
+        }
+    }
+
+    /// I2: another organization's account is as unknown as one that never was.
+    async fn ask_for_anothers(&self) {
+        let Some(other) = ORGANIZATIONS.into_iter().find(|other| *other != self.organization) else { return };
+        let Some(account) = accounts(&quiet_store(&self.sim), other).await.into_iter().next() else { return };
+        let (api, method, rest) = match self.sim.chance().below(2) {
+            0 => (Api::Delete, "DELETE", ""),
+            _ => (Api::Relink, "POST", "/relink"),
+        };
+        let route = format!("{method} /v1/linked-accounts/{}{rest}", account.id);
+        let answer = self.host.ask(api, self.organization, &route, Value::Null).await;
+        self.sim.happened(Happening::ForeignRequest);
+        self.must_be_refused(&route, answer);
+    }
+
+    fn must_be_refused(&self, route: &str, answer: Option<(u16, Value)>) {
+        // What cannot be answered now is answered 5xx, or not at all.
+        if let Some((status, body)) = answer.filter(|(status, _)| !matches!(status, 400 | 404 | 429 | 500..)) {
+            let what = format!("I2: {} asks {route} and is answered {status} {body}", self.organization);
+            self.sim.watch().broken(what);
         }
     }
 
@@ -61,20 +92,26 @@ impl User {
     }
 
     /// Goes through the dialog; sometimes gives up, sometimes closes the browser too early.
-    pub async fn connect(&self) {
+    /// `left`: they disconnected before.
+    async fn connect(&self, left: bool) {
         let body = json!({"category": self.category});
         let answer = self.host.ask(Api::Link, self.organization, "POST /v1/link-tokens", body).await;
-        self.dialog(answer).await;
+        if self.dialog(answer).await && left {
+            self.sim.happened(Happening::ConnectedAgain);
+        }
     }
 
     pub async fn reconnect(&self, account: &LinkedAccount) {
         let route = format!("POST /v1/linked-accounts/{}/relink", account.id);
         let answer = self.host.ask(Api::Relink, self.organization, &route, Value::Null).await;
-        self.dialog(answer).await;
+        if self.dialog(answer).await && self.sim.watch().is_syncing(&account.id.to_string()) {
+            self.sim.happened(Happening::RelinkedDuringSync);
+        }
     }
 
-    async fn dialog(&self, answer: Option<(u16, Value)>) {
-        let Some((201 | 200, answer)) = answer else { return };
+    /// Whether the dialog ended well.
+    async fn dialog(&self, answer: Option<(u16, Value)>) -> bool {
+        let Some((201 | 200, answer)) = answer else { return false };
         let token = answer["link_token"].as_str().unwrap_or_default().to_owned();
         self.sim.watch().secret(&token);
         pause(&self.sim, 1_000, 20_000).await;
@@ -106,25 +143,45 @@ impl User {
             linked
         };
         self.sim.note(&format!("{} {} dialog: {}", self.organization, self.category, linked.is_ok()));
-        let Ok(Linked::Success { public_token, .. }) = linked else { return };
+        let Ok(Linked::Success { public_token, .. }) = linked else { return false };
         self.sim.watch().secret(&public_token);
         if closes {
-            return;
+            return true;
         }
         pause(&self.sim, 100, 3_000).await;
+        if self.sim.scenario().strangers && self.sim.chance().below(6) == 0 {
+            self.token_in_strange_hands(&public_token).await;
+        }
         for _ in 0..4 {
-            let body = json!({"public_token": public_token, "category": self.category});
-            let answer = self.host.ask(Api::Exchange, self.organization, "POST /v1/linked-accounts", body).await;
+            let answer = self.exchange(self.organization, &public_token).await;
             if answer.is_some_and(|(status, _)| status < 300) && !repeats {
-                return;
+                break;
             }
             pause(&self.sim, 500, 5_000).await;
         }
+        true
     }
 
-    pub async fn disconnect(&self, account: &LinkedAccount) {
+    async fn exchange(&self, organization: &str, public_token: &str) -> Option<(u16, Value)> {
+        let body = json!({"public_token": public_token, "category": self.category});
+        self.host.ask(Api::Exchange, organization, "POST /v1/linked-accounts", body).await
+    }
+
+    /// I2: a public token is worth nothing to another organization.
+    async fn token_in_strange_hands(&self, public_token: &str) {
+        let Some(other) = ORGANIZATIONS.into_iter().find(|other| *other != self.organization) else { return };
+        let answer = self.exchange(other, public_token).await;
+        self.sim.happened(Happening::ForeignToken);
+        self.must_be_refused("POST /v1/linked-accounts", answer);
+    }
+
+    async fn disconnect(&self, account: &LinkedAccount) {
         let route = format!("DELETE /v1/linked-accounts/{}", account.id);
-        self.host.ask(Api::Delete, self.organization, &route, Value::Null).await;
+        let syncing = self.sim.watch().is_syncing(&account.id.to_string());
+        let answer = self.host.ask(Api::Delete, self.organization, &route, Value::Null).await;
+        if syncing && answer.is_some_and(|(status, _)| status == 202) {
+            self.sim.happened(Happening::DeletedDuringSync);
+        }
     }
 
     /// Asks for a sync of these models; of all when there are none.
@@ -190,7 +247,10 @@ pub async fn provider(sim: Sim) {
             93..=94 if sim.scenario().relinks => drop(call("relink-needed", json!({})).await),
             95..=96 => drop(call("issue", json!({"kind": "missing_permissions"})).await),
             97..=98 => drop(call("resolve-issue", json!({})).await),
-            99 if sim.scenario().removals => drop(call("remove", json!({})).await),
+            99 if sim.scenario().removals => {
+                call("remove", json!({})).await;
+                sim.happened(Happening::RemovedAtMerge);
+            }
             _ => {}
         }
     }

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use merge_sandbox::sync::SyncStatus;
 use serde_json::{Value, json};
 use shared::domain::account::{AccountStatus, LinkedAccount};
 use shared::domain::endpoint::{Endpoint, Rule};
 use shared::domain::health::{self, HealthState};
+use shared::domain::time;
 use shared::domain::window::Checkpoint;
 use shared::store::{Store, StoreError};
 
 use crate::actors;
-use crate::cloud::{ACCOUNTS, RECORDS};
+use crate::cloud::{ACCOUNTS, POISON, RECORDS};
 use crate::follower::{Follower, endpoints, stored};
+use crate::happenings::Happening;
 use crate::merge;
 use crate::sim::Sim;
 use crate::watch;
@@ -108,6 +111,7 @@ pub async fn check(sim: &Sim, store: &Store, follower: &mut Follower) -> Result<
     }
     no_rows_left(sim, &accounts);
     queue_is_empty(sim);
+    sim.watch().asked_in_vain();
     Ok(())
 }
 
@@ -120,7 +124,7 @@ async fn same_records(sim: &Sim, store: &Store, account: &LinkedAccount) -> Resu
             serde_json::from_str::<Value>(text).is_ok_and(|record| record["remote_was_deleted"] == Value::Bool(true))
         };
         let mut expected: Vec<&str> = theirs.iter().map(String::as_str).filter(|text| !is_deleted(text)).collect();
-        let mut found: Vec<&str> = table.values().filter(|(_, live)| *live).map(|(data, _)| data.as_str()).collect();
+        let mut found: Vec<&str> = table.values().filter(|here| here.live).map(|here| here.data.as_str()).collect();
         expected.sort_unstable();
         found.sort_unstable();
         if expected == found {
@@ -154,19 +158,34 @@ pub async fn not_ahead(sim: &Sim, store: &Store, account: &LinkedAccount) -> Res
     Ok(())
 }
 
-/// At any moment: what lives at Merge, where nothing comes back to life, is no tombstone here.
-pub async fn deletes_nothing_alive(sim: &Sim, store: &Store, account: &LinkedAccount) -> Result<(), StoreError> {
+/// I1 and I3, at any moment: what counts as read is stored, in this version or a later one; and what lives at Merge,
+/// where nothing comes back to life, is no tombstone here.
+pub async fn nothing_lost(sim: &Sim, store: &Store, account: &LinkedAccount) -> Result<(), StoreError> {
+    let checkpoints = store.checkpoints(account.id).await?;
     for endpoint in endpoints(account).into_iter().filter(|endpoint| endpoint.ids) {
+        let upper = checkpoints.get(&endpoint.slug()).and_then(|checkpoint| checkpoint.upper);
+        // The table is read after the checkpoint and before Merge is asked: no step between can make this worse.
         let table = stored(store, account.id, endpoint).await?;
-        // Merge is asked last: what lives there now lived before.
         for text in merge::records(sim, account.merge_id.as_str(), &endpoint.key()).await {
             let record: Value = serde_json::from_str(&text).unwrap_or_default();
             let gone = record["remote_was_deleted"] == Value::Bool(true);
             let here = record["id"].as_str().and_then(|id| table.get(id));
-            if !gone && here.is_some_and(|(_, live)| !live) {
-                let what =
-                    format!("I1: {} {} {}: deleted here, alive at Merge", account.id, endpoint.slug(), record["id"]);
-                sim.watch().broken(what);
+            let what = format!("{} {} {}", account.id, endpoint.slug(), record["id"]);
+            if !gone && here.is_some_and(|here| !here.live) {
+                sim.watch().broken(format!("I1: {what}: deleted here, alive at Merge"));
+            }
+            let modified_at = record["modified_at"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
+            let (Some(modified_at), Some(upper), Rule::Windows) = (modified_at, upper, endpoint.rule()) else {
+                continue;
+            };
+            if modified_at == upper {
+                sim.happened(Happening::ChangedAtTheBound);
+            }
+            let read = modified_at < upper;
+            if read && here.is_none_or(|here| here.modified_at < time::fixed(modified_at)) {
+                let have = here.map(|here| &here.modified_at);
+                sim.watch()
+                    .broken(format!("I3: {what}: read up to {upper}, modified at {modified_at}, stored {have:?}"));
             }
         }
     }
@@ -179,7 +198,7 @@ async fn told(sim: &Sim, store: &Store, account: &LinkedAccount) -> Result<(), S
     let checkpoints = store.checkpoints(account.id).await?;
     for endpoint in endpoints(account) {
         let table = stored(store, account.id, endpoint).await?;
-        let count = table.values().filter(|(_, live)| *live).count() as i64;
+        let count = table.values().filter(|here| here.live).count() as i64;
         let counted = checkpoints.get(&endpoint.slug()).map_or(0, |checkpoint| checkpoint.records);
         if counted != count {
             sim.watch().broken(format!("I11: {} {}: counted {counted}, stored {count}", account.id, endpoint.slug()));
@@ -198,45 +217,73 @@ async fn told(sim: &Sim, store: &Store, account: &LinkedAccount) -> Result<(), S
 
 /// I5 and I2: whoever has no account row has no row at all, but for a receipt; and a Merge account has one owner.
 fn no_rows_left(sim: &Sim, accounts: &[LinkedAccount]) {
-    let known: Vec<String> = accounts.iter().map(|account| account.id.to_string()).collect();
-    let mut pending = Vec::new();
-    let mut rows = Vec::new();
-    for table in [ACCOUNTS, RECORDS] {
-        let (_, answer) = sim.cloud().dynamodb("Scan", &json!({"TableName": table}));
-        for item in answer["Items"].as_array().into_iter().flatten() {
-            let (pk, sk) = watch::key(item);
-            if sk.starts_with("PENDING#") {
-                pending.push(item["account"]["S"].as_str().unwrap_or_default().to_owned());
-            }
-            rows.push((pk, sk, item["account"]["S"].as_str().unwrap_or_default().to_owned()));
-        }
-    }
-    for (pk, sk, of) in rows {
-        let text = match pk.split_once('#') {
-            Some(("ACCOUNT", id)) => id.to_owned(),
-            Some(("MERGE", _)) => of,
-            Some(("ORG" | "EXCHANGE" | "PARKED" | "POLLER", _)) | None => continue,
-            Some((id, _)) => id.to_owned(),
+    let mut known: Vec<String> = accounts.iter().map(|account| account.id.to_string()).collect();
+    let mut merge_ids: Vec<&str> = accounts.iter().map(|account| account.merge_id.as_str()).collect();
+    let rows: Vec<Row> = [ACCOUNTS, RECORDS].into_iter().flat_map(|table| Row::all(sim, table)).collect();
+    known.extend(rows.iter().filter(|row| row.sk.starts_with("PENDING#") && row.pending).map(|row| row.of.clone()));
+    for row in rows.iter().filter(|row| !row.expired) {
+        let of = match row.pk.split_once('#') {
+            Some(("ACCOUNT", id)) => id,
+            Some(("MERGE", _)) => &row.of,
+            // An exchange that was never finished is nobody's yet, and forgotten within the hour.
+            Some(("EXCHANGE", _)) if row.of.is_empty() => continue,
+            Some(("EXCHANGE", _)) => &row.of,
+            Some(("ORG", _)) if row.sk.starts_with("PENDING#") => &row.of,
+            Some(("ORG" | "PARKED" | "POLLER", _)) | None => continue,
+            Some((id, _)) => id,
         };
-        if !known.contains(&text) && !pending.contains(&text) {
-            sim.watch().broken(format!("I5: {pk} {sk} is left of an account that is erased"));
+        if !known.iter().any(|id| id == of) {
+            sim.watch().broken(format!("I5: {} {} is left of an account that is erased", row.pk, row.sk));
         }
     }
-    let mut owners: Vec<&str> = accounts.iter().map(|account| account.merge_id.as_str()).collect();
-    owners.sort_unstable();
-    if owners.windows(2).any(|pair| pair[0] == pair[1]) {
+    merge_ids.sort_unstable();
+    if merge_ids.windows(2).any(|pair| pair[0] == pair[1]) {
         sim.watch().broken("I2: two accounts share one of Merge's");
     }
 }
 
-/// I7: nothing waits, and nothing died that was not made to.
+/// A row of any kind, as far as it tells whose it is.
+struct Row {
+    pk: String,
+    sk: String,
+    /// The account that it names, if it names one.
+    of: String,
+    pending: bool,
+    expired: bool,
+}
+
+impl Row {
+    fn all(sim: &Sim, table: &str) -> Vec<Row> {
+        let now = sim.now().as_second();
+        let (_, answer) = sim.cloud().dynamodb("Scan", &json!({"TableName": table}));
+        let row = |item: &Value| {
+            let (pk, sk) = watch::key(item);
+            let ttl = item["ttl"]["N"].as_str().and_then(|text| text.parse::<i64>().ok());
+            Row {
+                pk,
+                sk,
+                of: item["account"]["S"].as_str().unwrap_or_default().to_owned(),
+                pending: item["state"]["S"] == "pending",
+                expired: ttl.is_some_and(|ttl| ttl <= now),
+            }
+        };
+        answer["Items"].as_array().into_iter().flatten().map(row).collect()
+    }
+}
+
+/// I7: nothing waits, and after the faults nothing died but what nobody can read.
 fn queue_is_empty(sim: &Sim) {
     let now = sim.now().as_millisecond().unsigned_abs();
     let waiting = sim.cloud().waiting(now);
     if waiting > 0 {
         sim.watch().broken(format!("I7: {waiting} messages wait for ever"));
     }
-    while let Some(message) = sim.cloud().receive_dead(now) {
-        sim.note(&format!("in the dead-letter queue: {}", message["Body"]));
+    let dead = sim.cloud().take_dead(now);
+    for body in dead.iter().filter(|body| *body != POISON) {
+        sim.watch().broken(format!("I7: redriven after the faults, and dead again: {body}"));
+    }
+    let (poison, dead) = (sim.happenings().of(Happening::Poison), dead.len() as u64);
+    if poison != dead {
+        sim.watch().broken(format!("I7: of {poison} messages that nobody can read, {dead} are dead letters"));
     }
 }

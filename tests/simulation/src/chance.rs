@@ -1,10 +1,8 @@
-//! Chance: everything that is left to it, drawn from the seed: how the world is made, and what goes wrong in it.
+//! Chance: everything that is left to it, drawn from the seed: which choices are made, and what goes wrong.
 
 use std::time::Duration;
 
-use crate::planted::Bug;
-
-/// How likely each fault is, per effect, delivery or tick; from 0 to 1.
+/// How likely each fault is, per effect, message, delivery or tick; from 0 to 1.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
     /// The process dies at this effect: before it, or after it.
@@ -13,25 +11,40 @@ pub struct Faults {
     pub outlives: f64,
     /// The effect happens and the answer is lost.
     pub lost: f64,
+    /// The answer is lost, and the effect happens long after its caller gave it up.
+    pub stray: f64,
     /// Nothing is sent.
     pub unsent: f64,
     pub throttle: f64,
     pub conflict: f64,
+    /// Half of a batch is left undone.
     pub unprocessed: f64,
     pub stale: f64,
     /// An effect takes seconds.
     pub slow: f64,
     pub merge_429: f64,
     pub merge_5xx: f64,
+    /// No answer at all.
+    pub merge_silent: f64,
     pub merge_truncated: f64,
     pub merge_repeat: f64,
+    /// A cursor is not known any more, now or for good.
+    pub merge_expired: f64,
+    /// A page without records that has a next.
+    pub merge_empty: f64,
     pub webhook_lost: f64,
     pub webhook_twice: f64,
     pub webhook_late: f64,
+    /// An earlier webhook comes again, a forged one comes, or one comes many times at once.
+    pub webhook_strange: f64,
     /// A message is delivered to two workers at once.
     pub delivery_twice: f64,
+    /// A message is on its way to its worker for up to a minute.
+    pub delivery_late: f64,
     /// A worker's success does not reach the queue.
     pub ack_lost: f64,
+    /// Somebody queues, or redrives, what nobody can read.
+    pub poison: f64,
     pub tick_missed: f64,
     pub tick_late: f64,
     pub tick_twice: f64,
@@ -71,13 +84,14 @@ impl Chance {
         self.0.u128(..)
     }
 
-    /// Each family of faults is off in some worlds, so that every family is also met alone.
+    /// Each family of faults is off in half of the worlds, so that every family is also met without the others.
     pub fn faults(&mut self) -> Faults {
         let mut some = |choices: &[f64]| if self.0.bool() { choices[self.0.usize(0..choices.len())] } else { 0.0 };
         Faults {
             crash: some(&[0.000_5, 0.002, 0.006]),
             outlives: some(&[0.3, 0.8]),
             lost: some(&[0.001, 0.004, 0.02]),
+            stray: some(&[0.001, 0.005, 0.02]),
             unsent: some(&[0.001, 0.01]),
             throttle: some(&[0.005, 0.03]),
             conflict: some(&[0.01, 0.1]),
@@ -86,127 +100,22 @@ impl Chance {
             slow: some(&[0.001, 0.005]),
             merge_429: some(&[0.01, 0.05]),
             merge_5xx: some(&[0.01, 0.05]),
+            merge_silent: some(&[0.005, 0.02]),
             merge_truncated: some(&[0.01, 0.03]),
             merge_repeat: some(&[0.01, 0.05]),
+            merge_expired: some(&[0.01, 0.1]),
+            merge_empty: some(&[0.05, 0.3]),
             webhook_lost: some(&[0.1, 0.5, 1.0]),
             webhook_twice: some(&[0.1, 0.5]),
             webhook_late: some(&[0.2, 0.8]),
+            webhook_strange: some(&[0.02, 0.2]),
             delivery_twice: some(&[0.02, 0.2]),
+            delivery_late: some(&[0.05, 0.3]),
             ack_lost: some(&[0.01, 0.05]),
+            poison: some(&[0.000_5, 0.002]),
             tick_missed: some(&[0.1, 0.5]),
             tick_late: some(&[0.1, 0.5]),
             tick_twice: some(&[0.1, 0.5]),
         }
-    }
-}
-
-/// How a world is made.
-#[derive(Clone, Debug)]
-pub struct Scenario {
-    pub faults: Faults,
-    /// How long things go wrong.
-    pub chaos: Duration,
-    /// The worker's slice and its timeout at AWS.
-    pub slice: Duration,
-    pub timeout: Duration,
-    /// Seconds for which a received message is invisible.
-    pub visibility: u64,
-    pub plan_limit: u32,
-    pub max_page_size: usize,
-    /// Records of each model at the start.
-    pub records: u64,
-    pub sync_duration_ms: i64,
-    pub sync_interval_ms: i64,
-    pub webhooks: bool,
-    pub record_events: bool,
-    /// How far the clock of a process may be off, in seconds.
-    pub skew: u64,
-    /// Category of the second system of the first organization.
-    pub other: &'static str,
-    /// How often, on average, something happens at Merge and to each user, in seconds.
-    pub pace: u64,
-    pub deletes: bool,
-    pub full_reads: bool,
-    pub relinks: bool,
-    pub removals: bool,
-    /// A mistake that is made for the worker.
-    pub bug: Option<Bug>,
-}
-
-impl Scenario {
-    pub fn of(chance: &mut Chance) -> Self {
-        let yes = |chance: &mut Chance| chance.below(2) == 1;
-        Self {
-            faults: chance.faults(),
-            chaos: Duration::from_secs(chance.between(8, 25) * 60),
-            slice: Duration::from_secs(chance.of(&[1, 2, 5, 20, 100])),
-            timeout: Duration::from_secs(120),
-            visibility: chance.of(&[20, 60, 720, 720]),
-            plan_limit: chance.of(&[100, 400, 600]),
-            max_page_size: chance.of(&[5, 10, 25, 100]) as usize,
-            records: chance.of(&[0, 3, 20, 60]),
-            sync_duration_ms: chance.of(&[500, 4_000, 20_000]),
-            sync_interval_ms: chance.of(&[150_000, 300_000, 600_000]),
-            webhooks: chance.below(3) > 0,
-            record_events: yes(chance),
-            skew: chance.of(&[0, 0, 30, 600]),
-            other: chance.of(&["accounting", "ats", "crm"]),
-            pace: chance.of(&[15, 60]),
-            deletes: yes(chance),
-            full_reads: yes(chance),
-            relinks: yes(chance),
-            removals: chance.below(4) == 0,
-            bug: None,
-        }
-    }
-
-    /// A short world in which this mistake is made and everything happens that it should stand up to.
-    pub fn planted(self, bug: Bug) -> Self {
-        // Two workers with two versions of a record: syncs and changes in quick succession, and slow writes.
-        let races = bug == Bug::OlderOverNewer;
-        let crash = if matches!(bug, Bug::OlderOverNewer | Bug::NoFencing) { 0.0 } else { 0.006 };
-        let faults = Faults {
-            crash,
-            outlives: 0.5,
-            slow: if races {
-                0.15
-            } else if crash > 0.0 {
-                0.002
-            } else {
-                0.05
-            },
-            delivery_twice: if crash > 0.0 { 0.05 } else { 0.6 },
-            webhook_lost: 0.2,
-            ..Faults::default()
-        };
-        Self {
-            faults,
-            chaos: Duration::from_secs(15 * 60),
-            slice: Duration::from_secs(2),
-            visibility: if crash > 0.0 { 720 } else { 20 },
-            plan_limit: 600,
-            max_page_size: 5,
-            records: 20,
-            sync_duration_ms: if races { 500 } else { 4_000 },
-            sync_interval_ms: if races { 20_000 } else { 150_000 },
-            webhooks: true,
-            record_events: false,
-            skew: 0,
-            pace: if races { 4 } else { 15 },
-            deletes: false,
-            full_reads: bug == Bug::UnfinishedGeneration,
-            relinks: false,
-            removals: false,
-            bug: Some(bug),
-            ..self
-        }
-    }
-
-    /// The smallest world: nothing goes wrong.
-    pub fn calm(mut self) -> Self {
-        self.faults = Faults::default();
-        self.skew = 0;
-        self.visibility = 720;
-        self
     }
 }

@@ -2,6 +2,7 @@
 //! checks its context, and constants for the rest. Without faults of its own; those are made at the wire.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use base64::Engine;
@@ -17,6 +18,9 @@ pub const RECORDS: &str = "records";
 pub const QUEUE: &str = "http://127.0.0.1:3/000000000000/sync.fifo";
 const DEAD: &str = "http://127.0.0.1:3/000000000000/dead.fifo";
 
+/// A message that nobody can read.
+pub const POISON: &str = r#"{"v":1,"type":"poison"}"#;
+
 /// An answer: HTTP status and JSON body.
 pub type Answer = (u16, Value);
 
@@ -24,6 +28,8 @@ pub type Answer = (u16, Value);
 pub struct Cloud {
     database: Database,
     queues: Mutex<Registry>,
+    /// Messages that no function of ours sent.
+    sent: AtomicU64,
     /// What each ciphertext holds, and under which context.
     sealed: Mutex<HashMap<String, (Value, Value)>>,
 }
@@ -58,7 +64,7 @@ impl Cloud {
         for queue in [dead, sync] {
             queues.handle("CreateQueue", &Input(&queue), "test", 0).expect("a queue");
         }
-        Self { database, queues: Mutex::new(queues), sealed: Mutex::default() }
+        Self { database, queues: Mutex::new(queues), sent: AtomicU64::new(0), sealed: Mutex::default() }
     }
 
     /// Runs an action of DynamoDB.
@@ -80,9 +86,46 @@ impl Cloud {
         self.receive_of(QUEUE, now)
     }
 
-    /// The next message of the dead-letter queue.
-    pub fn receive_dead(&self, now: u64) -> Option<Value> {
-        self.receive_of(DEAD, now)
+    /// Puts a message on the queue that nobody can read.
+    pub fn poison(&self, group: &str, now: u64) {
+        self.send(group, POISON, now);
+    }
+
+    /// Puts every dead letter back on the queue; their bodies.
+    pub fn redrive(&self, now: u64) -> Vec<String> {
+        let letters = self.take_letters(now);
+        letters.iter().for_each(|(group, body)| self.send(group, body, now));
+        letters.into_iter().map(|(_, body)| body).collect()
+    }
+
+    /// Takes every dead letter away; their bodies.
+    pub fn take_dead(&self, now: u64) -> Vec<String> {
+        self.take_letters(now).into_iter().map(|(_, body)| body).collect()
+    }
+
+    /// Group and body of every dead letter, which is one no more.
+    fn take_letters(&self, now: u64) -> Vec<(String, String)> {
+        let mut letters = Vec::new();
+        while let Some(message) = self.receive_of(DEAD, now) {
+            self.sqs("DeleteMessage", &json!({"QueueUrl": DEAD, "ReceiptHandle": message["ReceiptHandle"]}), now);
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            letters.push((text(&message["Attributes"]["MessageGroupId"]), text(&message["Body"])));
+        }
+        letters
+    }
+
+    /// Whether a message came to the dead-letter queue since this was last asked.
+    pub fn take_buried(&self) -> bool {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner).take_buried()
+    }
+
+    fn send(&self, group: &str, body: &str, now: u64) {
+        let number = self.sent.fetch_add(1, Ordering::Relaxed);
+        let input = json!({
+            "QueueUrl": QUEUE, "MessageBody": body, "MessageGroupId": group,
+            "MessageDeduplicationId": format!("by-hand-{number}"),
+        });
+        self.sqs("SendMessage", &input, now);
     }
 
     fn receive_of(&self, queue: &str, now: u64) -> Option<Value> {

@@ -7,6 +7,8 @@ use shared::domain::account::LinkedAccount;
 use shared::domain::change::{Action, Tag};
 use shared::domain::endpoint::Endpoint;
 use shared::domain::ids::AccountId;
+use shared::store::changes::ChangeBlock;
+use shared::store::records::Record;
 use shared::store::{Store, StoreError};
 
 use crate::sim::{MODELS, Sim};
@@ -15,8 +17,7 @@ use crate::sim::{MODELS, Sim};
 #[derive(Debug, Default)]
 struct Copy {
     after: Option<Tag>,
-    /// Content and whether it is live, by record key.
-    records: BTreeMap<String, (String, bool)>,
+    records: Stored,
 }
 
 /// See the module.
@@ -25,8 +26,22 @@ pub struct Follower {
     copies: BTreeMap<(String, String), Copy>,
 }
 
-/// A record of the table: content and whether it is live.
-pub type Stored = BTreeMap<String, (String, bool)>;
+/// Records by their keys.
+pub type Stored = BTreeMap<String, Here>;
+
+/// A record as it stands here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Here {
+    pub data: String,
+    pub modified_at: String,
+    pub live: bool,
+}
+
+impl Here {
+    fn of(record: Record) -> (String, Self) {
+        (record.key, Self { data: record.data, modified_at: record.modified_at, live: !record.deleted })
+    }
+}
 
 /// The lists of a category that are synced.
 pub fn endpoints(account: &LinkedAccount) -> Vec<&'static Endpoint> {
@@ -42,7 +57,7 @@ pub async fn stored(store: &Store, account: AccountId, endpoint: &Endpoint) -> R
         loop {
             let (records, more) = store.shard_page(account, endpoint, shard, after.as_deref(), 1_000).await?;
             after = records.last().map(|record| record.key.clone());
-            found.extend(records.into_iter().map(|record| (record.key, (record.data, !record.deleted))));
+            found.extend(records.into_iter().map(Here::of));
             if !more {
                 break;
             }
@@ -61,11 +76,9 @@ impl Follower {
                 let Some(last) = blocks.last() else { break };
                 copy.after = Some(last.tag);
                 for change in blocks.iter().flat_map(|block| &block.changes) {
-                    let found = store.records(account.id, endpoint, &[&change.k]).await?;
-                    match found.get(&change.k) {
-                        Some(record) => {
-                            copy.records.insert(change.k.clone(), (record.data.clone(), !record.deleted));
-                        }
+                    let mut found = store.records(account.id, endpoint, &[&change.k]).await?;
+                    match found.remove(&change.k) {
+                        Some(record) => copy.records.extend([Here::of(record)]),
                         None => sim.watch().broken(format!(
                             "I3: {} {} is announced as {:?} and not stored",
                             endpoint.slug(),
@@ -79,41 +92,54 @@ impl Follower {
         Ok(())
     }
 
-    /// I10: the copy is the table; and the words of the feed alone, from zero, say the same of what is live.
+    /// I10: the copy is the table; and the words of the feed alone, from zero, say the same of what is live, each
+    /// following from the one before.
     pub async fn check(&mut self, sim: &Sim, store: &Store, account: &LinkedAccount) -> Result<(), StoreError> {
         self.follow(sim, store, account).await?;
         for endpoint in endpoints(account) {
+            let slug = endpoint.slug();
             let table = stored(store, account.id, endpoint).await?;
             let copy = &self.copies.entry((account.id.to_string(), endpoint.slug())).or_default().records;
-            for (key, record) in &table {
-                if copy.get(key) != Some(record) {
-                    let had = copy.get(key).map(|(_, live)| *live);
-                    let what = format!(
-                        "I10: {} {key}: following gives {had:?}, stored is live: {}",
-                        endpoint.slug(),
-                        record.1
-                    );
-                    sim.watch().broken(what);
+            for (key, here) in &table {
+                if copy.get(key) != Some(here) {
+                    let followed = copy.get(key).map(|here| (&here.modified_at, here.live));
+                    let stored = (&here.modified_at, here.live);
+                    sim.watch()
+                        .broken(format!("I10: {slug} {key}: following gives {followed:?}, stored is {stored:?}"));
                 }
             }
             for key in copy.keys().filter(|key| !table.contains_key(*key)) {
-                sim.watch().broken(format!("I10: {} {key} is followed and not stored", endpoint.slug()));
+                sim.watch().broken(format!("I10: {slug} {key} is followed and not stored"));
             }
-            let mut said: BTreeMap<String, Action> = BTreeMap::new();
-            for block in store.changes(account.id, endpoint, None, 100_000).await? {
-                said.extend(block.changes.into_iter().map(|change| (change.k, change.a)));
-            }
-            for (key, (_, live)) in &table {
-                if said.get(key).map(|action| *action != Action::Deleted) != Some(*live) {
-                    let what = format!(
-                        "I10: {} {key}: the feed ends with {:?}, stored is live: {live}",
-                        endpoint.slug(),
-                        said.get(key)
-                    );
-                    sim.watch().broken(what);
+            let said = said(sim, &slug, &store.changes(account.id, endpoint, None, 100_000).await?);
+            for (key, here) in &table {
+                if said.get(key) != Some(&here.live) {
+                    let said = said.get(key);
+                    sim.watch().broken(format!("I10: {slug} {key}: live by the feed: {said:?}, stored: {}", here.live));
                 }
             }
         }
         Ok(())
     }
+}
+
+/// What is live by the words of the feed alone.
+fn said(sim: &Sim, slug: &str, blocks: &[ChangeBlock]) -> BTreeMap<String, bool> {
+    let mut live: BTreeMap<String, bool> = BTreeMap::new();
+    for block in blocks {
+        for change in &block.changes {
+            let before = live.insert(change.k.clone(), change.a != Action::Deleted).unwrap_or_default();
+            let follows = match change.a {
+                Action::Added => !before,
+                Action::Updated => before,
+                Action::Deleted => true,
+            };
+            if !follows {
+                let what =
+                    format!("I10: {slug} {}: {:?} at {} of what was live: {before}", change.k, change.a, block.tag);
+                sim.watch().broken(what);
+            }
+        }
+    }
+    live
 }

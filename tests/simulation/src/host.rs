@@ -1,7 +1,7 @@
-//! Host: what AWS does around the functions. It gives messages to workers, deliveries to the webhook function, and the
-//! poller its minute; each in a process that may die, and that is used again if it does not.
+//! Host: what AWS does around the functions. It gives messages to workers, requests to the front, and the poller its
+//! minute; each in a process that may die, and that is used again if it does not.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,17 +9,16 @@ use std::time::Duration;
 use aws_lambda_events::event::sqs::SqsEvent;
 use functions::poller::{Polled, Tick, poll};
 use functions::sync_worker::{self, Invocation};
-use functions::webhook;
 use jiff::Timestamp;
 use lambda_http::{Body, Request};
-use merge_sandbox::webhook::{Delivery, Outcome};
 use serde_json::{Value, json};
 use shared::ambient;
 use tokio::time::Instant;
 
-use crate::cloud::QUEUE;
+use crate::cloud::{POISON, QUEUE};
+use crate::happenings::Happening;
 use crate::machine::{Api, FrontMachine, WorkerMachine};
-use crate::merge::{PATIENCE, pause};
+use crate::merge::pause;
 use crate::process::Ended;
 use crate::sim::Sim;
 
@@ -41,8 +40,8 @@ struct State {
     fronts: Vec<Arc<FrontMachine>>,
     started: u64,
     running: u64,
-    /// Failures of a message that nothing was made to cause.
-    failures: BTreeMap<String, u32>,
+    /// Ids of the messages that are worked on.
+    at_work: BTreeSet<String>,
 }
 
 impl Host {
@@ -50,7 +49,7 @@ impl Host {
         Self(Arc::new(Inner { sim: sim.clone(), state: Mutex::default() }))
     }
 
-    fn sim(&self) -> &Sim {
+    pub fn sim(&self) -> &Sim {
         &self.0.sim
     }
 
@@ -80,18 +79,52 @@ impl Host {
     pub async fn event_source(self) {
         loop {
             pause(self.sim(), 200, 900).await;
+            self.meddle();
             while self.running() < 6 {
                 let Some(message) = self.sim().cloud().receive(self.millis()) else { break };
-                let twice = {
-                    let faults = self.sim().faults();
-                    self.sim().chance().hits(faults.delivery_twice)
-                };
-                self.start(message.clone(), Duration::ZERO);
-                if twice {
-                    let later = self.sim().chance().millis(0, 30_000);
-                    self.start(message, later);
+                let id = message["MessageId"].as_str().unwrap_or_default();
+                if self.state().at_work.contains(id) {
+                    self.sim().happened(Happening::SeenAgain);
                 }
+                let (late, twice) = {
+                    let (faults, mut chance) = (self.sim().faults(), self.sim().chance());
+                    let late = chance.hits(faults.delivery_late).then(|| chance.millis(1_000, 60_000));
+                    (late, chance.hits(faults.delivery_twice).then(|| chance.millis(0, 30_000)))
+                };
+                if let Some(later) = twice {
+                    self.sim().happened(Happening::GivenTwice);
+                    self.start(message.clone(), later);
+                }
+                if late.is_some() {
+                    self.sim().happened(Happening::GivenLate);
+                }
+                self.start(message, late.unwrap_or_default());
             }
+            if self.sim().cloud().take_buried() {
+                self.sim().happened(Happening::Buried);
+            }
+        }
+    }
+
+    /// Now and then somebody queues what nobody can read, or redrives what lies in the dead-letter queue.
+    fn meddle(&self) {
+        let faults = self.sim().faults();
+        if self.sim().chance().hits(faults.poison) {
+            let groups: Vec<String> = self.sim().merge().world().0.store.accounts.keys().cloned().collect();
+            let place = self.sim().chance().below(2 * groups.len() as u64 + 1) as usize;
+            self.sim().cloud().poison(groups.get(place).map_or("nobody", String::as_str), self.millis());
+            self.sim().happened(Happening::Poison);
+        }
+        if self.sim().chance().hits(faults.poison) {
+            self.redrive();
+        }
+    }
+
+    /// Puts the dead letters back on the queue.
+    pub fn redrive(&self) {
+        for body in self.sim().cloud().redrive(self.millis()) {
+            self.sim().note(&format!("redriven: {body}"));
+            self.sim().happened(Happening::Redriven);
         }
     }
 
@@ -119,8 +152,8 @@ impl Host {
         let name = machine.process.name.clone();
         self.sim().note(&format!("{name} begins {id} {}", message["Body"].as_str().unwrap_or_default()));
         let record = json!({
-            "messageId": id, "body": message["Body"], "receiptHandle": message["ReceiptHandle"], "attributes": {},
-            "messageAttributes": {}, "eventSource": "aws:sqs", "awsRegion": "us-east-1",
+            "messageId": id, "body": message["Body"], "receiptHandle": message["ReceiptHandle"],
+            "attributes": message["Attributes"], "messageAttributes": {}, "eventSource": "aws:sqs", "awsRegion": "us-east-1",
         });
         let event: SqsEvent = serde_json::from_value(json!({"Records": [record]})).expect("an SQS event");
         let scenario = self.sim().scenario();
@@ -128,25 +161,29 @@ impl Host {
         let request_id = ambient::uuid().to_string();
         let invocation = Invocation { request_id, stop_at: Instant::now() + slice };
         let work = sync_worker::handle(&machine.worker, event, &invocation);
+        self.state().at_work.insert(id.clone());
         let ended = machine.process.invoke(scenario.timeout, work).await;
+        self.state().at_work.remove(&id);
         let faulted = machine.process.was_faulted();
         match ended {
             Ended::Answered(answer) => {
                 self.sim().note(&format!("{name} ends {id}, {} failed", answer.batch_item_failures.len()));
                 if answer.batch_item_failures.is_empty() {
                     self.acknowledge(message);
-                } else if !faulted {
-                    let mut state = self.state();
-                    let times = state.failures.entry(id.clone()).or_default();
-                    *times += 1;
-                    let what = format!("I7: {id} failed though nothing went wrong: {}", message["Body"]);
-                    drop(state);
-                    self.sim().watch().broken(what);
+                } else {
+                    self.sim().happened(Happening::WorkFailed);
+                    if !faulted && message["Body"] != POISON {
+                        let what = format!("I7: {id} failed though nothing went wrong: {}", message["Body"]);
+                        self.sim().watch().broken(what);
+                    }
                 }
                 self.state().workers.push(machine);
             }
-            Ended::Crashed => self.sim().note(&format!("{name} crashed over {id}")),
-            Ended::TimedOut => self.sim().note(&format!("{name} was ended over {id}")),
+            Ended::Crashed => self.sim().note(&format!("{name} died over {id}")),
+            Ended::TimedOut => {
+                self.sim().happened(Happening::EndedAtTimeout);
+                self.sim().note(&format!("{name} was ended over {id}"));
+            }
         }
     }
 
@@ -154,6 +191,7 @@ impl Host {
         let faults = self.sim().faults();
         if self.sim().chance().hits(faults.ack_lost) {
             self.sim().note("the acknowledgement is lost");
+            self.sim().happened(Happening::AckLost);
             return;
         }
         let input = json!({"QueueUrl": QUEUE, "ReceiptHandle": message["ReceiptHandle"]});
@@ -200,62 +238,6 @@ impl Host {
         answered
     }
 
-    /// Moves Merge's time forward and delivers its webhooks, for ever.
-    pub async fn webhooks(self) {
-        loop {
-            tokio::time::sleep(Duration::from_millis(250)).await;
-            let due = {
-                let (mut world, now) = self.sim().merge().world();
-                world.webhooks.take_due(now)
-            };
-            for delivery in due {
-                let faults = self.sim().faults();
-                let (lost, twice) = {
-                    let mut chance = self.sim().chance();
-                    (chance.hits(faults.webhook_lost), chance.hits(faults.webhook_twice))
-                };
-                if twice {
-                    self.deliver(delivery.clone(), false);
-                }
-                if lost {
-                    self.sim().note(&format!("webhook {} is lost", delivery.event));
-                } else {
-                    self.deliver(delivery, true);
-                }
-            }
-        }
-    }
-
-    fn deliver(&self, delivery: Delivery, counts: bool) {
-        let host = self.clone();
-        let wait = {
-            let faults = self.sim().faults();
-            let mut chance = self.sim().chance();
-            if chance.hits(faults.webhook_late) { chance.millis(1_000, 120_000) } else { chance.millis(1, 50) }
-        };
-        tokio::task::spawn_local(async move {
-            tokio::time::sleep(wait).await;
-            let request = lambda_http::http::Request::post("http://127.0.0.1:1/")
-                .header("X-Merge-Webhook-Signature", &delivery.signature)
-                .body(Body::Binary(delivery.body.to_vec()))
-                .expect("a request");
-            let answer =
-                host.front(PATIENCE, |machine| async move { webhook::handle(&machine.webhook, request).await }).await;
-            let outcome = match answer {
-                Some(Ok(answer)) => Outcome::Status(answer.status().as_u16()),
-                Some(Err(_)) | None => Outcome::Unanswered,
-            };
-            host.sim().note(&format!("webhook {} {outcome:?}", delivery.event));
-            if matches!(outcome, Outcome::Status(400..=499)) {
-                host.sim().watch().broken(format!("P1: a genuine webhook was answered {outcome:?}"));
-            }
-            if counts {
-                let (mut world, now) = host.sim().merge().world();
-                world.webhooks.settle(delivery, outcome, now);
-            }
-        });
-    }
-
     /// Gives the poller each of its minutes, for ever.
     pub async fn schedule(self) {
         loop {
@@ -270,10 +252,15 @@ impl Host {
                 (chance.hits(faults.tick_missed), wait, chance.hits(faults.tick_twice))
             };
             if missed {
+                self.sim().happened(Happening::TickMissed);
                 continue;
+            }
+            if !wait.is_zero() {
+                self.sim().happened(Happening::TickLate);
             }
             self.tick(scheduled, wait);
             if twice {
+                self.sim().happened(Happening::TickTwice);
                 self.tick(scheduled, wait + Duration::from_secs(1));
             }
         }

@@ -11,13 +11,17 @@ mod actors;
 mod aftermath;
 mod chance;
 mod cloud;
+mod cursors;
+mod deliveries;
 mod follower;
+mod happenings;
 mod host;
 mod logs;
 mod machine;
 mod merge;
 mod planted;
 mod process;
+mod scenario;
 mod sim;
 mod tally;
 mod trace;
@@ -25,6 +29,7 @@ mod watch;
 pub mod wheel;
 mod wire;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use merge_sandbox::account::Status;
@@ -34,8 +39,9 @@ use shared::domain::endpoint::Rule;
 use shared::domain::message::SyncMode;
 use shared::store::{Store, StoreError};
 
-pub use chance::Scenario;
+pub use happenings::{Happening, Happenings};
 pub use planted::Bug;
+pub use scenario::Scenario;
 
 use actors::User;
 use aftermath::{ORGANIZATIONS, all_accounts};
@@ -44,7 +50,7 @@ use host::Host;
 use sim::Sim;
 
 /// What came of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
     pub seed: u64,
     /// What was found broken; empty when everything held.
@@ -52,6 +58,8 @@ pub struct Outcome {
     pub fingerprint: u64,
     /// Lines of the trace: how much happened.
     pub lines: u64,
+    /// What happened.
+    pub happenings: Happenings,
 }
 
 /// How long the world may take to come to rest after the last fault.
@@ -67,19 +75,22 @@ pub fn run_in(seed: u64, shown: bool, adjust: impl FnOnce(Scenario) -> Scenario)
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime");
     // Handlers are run as Lambda runs them: nothing asks whether they could move to another thread.
-    let outcome = tokio::task::LocalSet::new().block_on(&runtime, async {
-        let sim = Sim::new(seed, shown, adjust);
-        let _logging = logs::to(&sim);
-        sim.note(&format!("seed {seed} {:?}", sim.scenario()));
-        if let Err(error) = live(&sim).await {
-            sim.watch().broken(format!("the watch could not read: {error}"));
-        }
-        let (fingerprint, lines) = sim.fingerprint();
-        let broken = sim.watch().found().to_vec();
-        Outcome { seed, broken, fingerprint, lines }
-    });
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let sim = Sim::new(seed, shown, adjust);
+            let _logging = logs::to(&sim);
+            sim.note(&format!("seed {seed} {:?}", sim.scenario()));
+            if let Err(error) = live(&sim).await {
+                sim.watch().broken(format!("the watch could not read: {error}"));
+            }
+            let (fingerprint, lines) = sim.fingerprint();
+            let broken = sim.watch().found().to_vec();
+            Outcome { seed, broken, fingerprint, lines, happenings: sim.happenings() }
+        })
+    }));
     ambient::replace(None);
-    outcome
+    // Whoever runs many seeds must learn which one it was.
+    ran.unwrap_or_else(|_| Outcome { seed, broken: vec!["the run panicked".to_owned()], ..Outcome::default() })
 }
 
 async fn live(sim: &Sim) -> Result<(), StoreError> {
@@ -93,7 +104,7 @@ async fn live(sim: &Sim) -> Result<(), StoreError> {
 
     // 1. Everybody lives, and things go wrong.
     tokio::task::spawn_local(host.clone().event_source());
-    tokio::task::spawn_local(host.clone().webhooks());
+    tokio::task::spawn_local(deliveries::deliver_all(host.clone()));
     tokio::task::spawn_local(host.clone().schedule());
     tokio::task::spawn_local(actors::provider(sim.clone()));
     for user in &users {
@@ -106,7 +117,7 @@ async fn live(sim: &Sim) -> Result<(), StoreError> {
         for account in all_accounts(&store).await.iter().filter(|account| account.status.connected()) {
             follower.follow(sim, &store, account).await?;
             aftermath::not_ahead(sim, &store, account).await?;
-            aftermath::deletes_nothing_alive(sim, &store, account).await?;
+            aftermath::nothing_lost(sim, &store, account).await?;
         }
         // What follows from something broken says nothing more.
         if !sim.watch().found().is_empty() {
@@ -117,6 +128,7 @@ async fn live(sim: &Sim) -> Result<(), StoreError> {
     // 2. Faults stop; users repair what only they can, and Merge syncs once more.
     sim.calm_down();
     host.recycle();
+    host.redrive();
     tokio::time::sleep(Duration::from_secs(200)).await;
     last_sync(sim, &users, &store).await;
 
@@ -152,6 +164,8 @@ async fn last_sync(sim: &Sim, users: &[User], store: &Store) {
         let (mut world, now) = sim.merge().world();
         let mut settings = world.store.settings.clone();
         settings.sync_interval_ms = 30 * 24 * 3_600_000;
+        // Else what the last sync brings would wait for the next one.
+        settings.changes_at_bound = false;
         world.set_settings(settings, now);
         let linked = world.store.accounts.values().filter(|account| account.status != Status::Incomplete);
         linked.map(|account| account.id.clone()).collect()

@@ -23,6 +23,7 @@ use shared::secrets::{TokenCipher, WebhookKeyring};
 use shared::store::Store;
 
 use crate::cloud::{ACCOUNTS, QUEUE, RECORDS};
+use crate::happenings::Happening;
 use crate::merge::Merge;
 use crate::process::Process;
 use crate::sim::{MODELS, Sim};
@@ -100,6 +101,9 @@ fn clients(sim: &Sim, name: String) -> Clients {
         let seconds = sim.chance().below(2 * most + 1);
         SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(0) - i64::try_from(most).unwrap_or(0))
     };
+    if !skew.is_zero() {
+        sim.happened(Happening::ClockOff);
+    }
     let process = Process::new(name, skew);
     let sdk = Wire::sdk(sim, &process);
     let store = Store::new(aws_sdk_dynamodb::Client::new(&sdk), ACCOUNTS, RECORDS);
@@ -124,6 +128,7 @@ impl WorkerMachine {
             slice: scenario.slice,
             second_sweep_after: limits.second_sweep_after,
             brake: shared::domain::window::Brake { share: 1.0, floor: u64::MAX },
+            overlap: limits.overlap,
             retention: clients.retention,
             clock: config::Clock::REAL,
         };
@@ -147,16 +152,16 @@ impl FrontMachine {
                 retention: retention.clone(),
                 limiter: Limiter::new(1_000),
             },
-            exchanges: Exchanges { linking, queue: queue.clone(), identity: identity.clone() },
+            exchanges: Exchanges { linking, queue: queue.clone(), identity: identity.clone(), limit: section(&[]) },
             relinks: Relinks {
                 store: store.clone(),
                 merge,
                 identity: identity.clone(),
                 linking: links,
                 retention: retention.clone(),
-                limiter: Limiter::new(1_000),
+                limit: section(&[("RELINKS_PER_MINUTE", "1000")]),
             },
-            deletes: Deletes { store: store.clone(), queue: queue.clone(), identity, retention },
+            deletes: Deletes { store: store.clone(), queue: queue.clone(), identity, retention, limit: section(&[]) },
             webhook: Webhook {
                 keys: WebhookKeyring::new(&sdk, &config::WebhookKeys { secret: "keys".to_owned() }),
                 cipher: TokenCipher::new(&sdk, &config::TokenKey { id: "token-key".to_owned() }),

@@ -1,4 +1,4 @@
-//! `cargo sim`: runs seeds, prints the first that fails, or replays one with its trace.
+//! `cargo sim`: runs seeds, prints those that fail and what happened in all, or replays one with its trace.
 
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -6,18 +6,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use simulation::{Bug, Outcome, run_in};
+use simulation::{Bug, Happenings, Outcome, run_in};
 
-/// Runs the production handlers under seeded faults and looks at what must hold.
+/// Runs the production handlers under seeded faults and looks at what must hold. Without arguments: fresh seeds for a
+/// minute.
 #[derive(Parser)]
 struct Arguments {
-    /// Replays one seed.
-    #[arg(long)]
+    /// Replays one seed and prints everything that happens.
+    #[arg(long, conflicts_with_all = ["seeds", "minutes"])]
     seed: Option<u64>,
-    /// Prints everything that happens.
-    #[arg(long)]
-    trace: bool,
-    /// Runs these seeds, for example 1..1000.
+    /// With --seed: prints only what came of it.
+    #[arg(long, requires = "seed")]
+    quiet: bool,
+    /// Runs these seeds, for example 1..1001 (the end is not one of them).
     #[arg(long, value_parser = range)]
     seeds: Option<(u64, u64)>,
     /// Runs fresh seeds for so many minutes.
@@ -42,9 +43,14 @@ fn bug(name: &str) -> Result<Bug, String> {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    // The alias ends its own options with `--` already.
+    let arguments = Arguments::parse_from(std::env::args().filter(|argument| argument != "--"));
     let failed = match arguments.seed {
-        Some(seed) => report(&one(seed, arguments.trace, arguments.plant)),
+        Some(seed) => {
+            let outcome = one(seed, !arguments.quiet, arguments.plant);
+            report(&outcome);
+            !outcome.broken.is_empty()
+        }
         None => many(&arguments),
     };
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
@@ -57,13 +63,23 @@ fn one(seed: u64, shown: bool, plant: Option<Bug>) -> Outcome {
     })
 }
 
+/// What came of the seeds so far.
+#[derive(Default)]
+struct Sum {
+    seeds: u64,
+    broken: u64,
+    happenings: Happenings,
+}
+
 /// Runs seeds on every core until one fails; whether one did.
 fn many(arguments: &Arguments) -> bool {
+    let started = Instant::now();
     let fresh = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() * 1_000_000);
     let (from, to) = arguments.seeds.unwrap_or_else(|| (fresh(), u64::MAX));
     let minutes = arguments.minutes.or(arguments.seeds.is_none().then_some(1.0));
-    let until = minutes.map(|minutes| Instant::now() + Duration::from_secs_f64(minutes * 60.0));
-    let (next, failed, done) = (AtomicU64::new(from), AtomicBool::new(false), Mutex::new(0_u64));
+    let until = minutes.map(|minutes| started + Duration::from_secs_f64(minutes * 60.0));
+    println!("seeds from {from}");
+    let (next, failed, sum) = (AtomicU64::new(from), AtomicBool::new(false), Mutex::new(Sum::default()));
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -76,8 +92,10 @@ fn many(arguments: &Arguments) -> bool {
                 report(&outcome);
                 failed.store(true, Ordering::Relaxed);
             }
-            if let Ok(mut done) = done.lock() {
-                *done += 1;
+            if let Ok(mut sum) = sum.lock() {
+                sum.seeds += 1;
+                sum.broken += u64::from(!outcome.broken.is_empty());
+                sum.happenings.add(&outcome.happenings);
             }
         }
     };
@@ -87,20 +105,21 @@ fn many(arguments: &Arguments) -> bool {
             scope.spawn(work);
         }
     });
-    println!("{} seeds from {from}", done.lock().map_or(0, |done| *done));
+    let Ok(Sum { seeds, broken, happenings }) = sum.into_inner() else { return true };
+    let seconds = started.elapsed().as_secs_f64();
+    print!("{happenings}");
+    println!("{seeds} seeds in {seconds:.0} s ({:.2} a second), {broken} broken", seeds as f64 / seconds);
     failed.load(Ordering::Relaxed)
 }
 
-/// Prints what is broken; whether anything is.
-fn report(outcome: &Outcome) -> bool {
-    let Outcome { seed, broken, fingerprint, lines } = outcome;
+fn report(outcome: &Outcome) {
+    let Outcome { seed, broken, fingerprint, lines, .. } = outcome;
     if broken.is_empty() {
         println!("seed {seed}: holds ({lines} lines, {fingerprint:016x})");
-        return false;
+        return;
     }
-    println!("seed {seed}: BROKEN ({lines} lines). Replay: cargo sim --seed {seed} --trace");
+    println!("seed {seed}: BROKEN ({lines} lines). Replay: cargo sim --seed {seed}");
     for what in broken {
         println!("  {what}");
     }
-    true
 }

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,10 +13,11 @@ use jiff::SignedDuration;
 use tokio::sync::{Notify, oneshot};
 
 use crate::chance::Faults;
+use crate::happenings::Happening;
 use crate::sim::Sim;
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Process {
     pub name: String,
     /// How far its clock is off.
@@ -26,7 +27,23 @@ pub struct Process {
     dead: AtomicBool,
     /// Something was made to go wrong since the invocation began.
     faulted: AtomicBool,
+    invocations: AtomicU64,
     killed: Notify,
+}
+
+/// What an effect is, as far as it matters when its process dies over it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// Asks AWS and changes nothing.
+    Read,
+    /// Stores a record.
+    Record,
+    /// Commits a page.
+    Commit,
+    /// Any other call of AWS.
+    Write,
+    /// A call of Merge's API, which has its own patience.
+    Merge,
 }
 
 /// Why an effect has no answer.
@@ -46,34 +63,27 @@ pub enum Ended<T> {
     TimedOut,
 }
 
+#[derive(Clone, Copy)]
 enum Fate {
     Answered,
     DiesBefore,
     DiesAfter,
     Unsent,
     Lost,
+    Stray,
 }
 
-/// Longer than the SDK's patience for one attempt.
+/// The SDK's patience for one attempt.
 const SILENCE: Duration = Duration::from_secs(3);
 
 impl Process {
     pub fn new(name: String, skew: SignedDuration) -> Arc<Self> {
-        let (dead, faulted) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { name, skew, quiet: false, dead, faulted, killed: Notify::new() })
+        Arc::new(Self { name, skew, ..Self::default() })
     }
 
     /// Whoever looks on.
     pub fn quiet() -> Arc<Self> {
-        let (dead, faulted) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self {
-            name: String::new(),
-            skew: SignedDuration::ZERO,
-            quiet: true,
-            dead,
-            faulted,
-            killed: Notify::new(),
-        })
+        Arc::new(Self { quiet: true, ..Self::default() })
     }
 
     pub fn is_quiet(&self) -> bool {
@@ -93,6 +103,11 @@ impl Process {
         self.faulted.load(Ordering::Relaxed)
     }
 
+    /// Which of the process's invocations runs, from 1.
+    pub fn invocation(&self) -> u64 {
+        self.invocations.load(Ordering::Relaxed)
+    }
+
     /// Notes that the world made something go wrong.
     pub fn fault(&self) {
         self.faulted.store(true, Ordering::Relaxed);
@@ -106,6 +121,7 @@ impl Process {
     /// Runs one invocation: until it answers, crashes, or its time is up. Only the first leaves the process alive.
     pub async fn invoke<T>(&self, most: Duration, work: impl Future<Output = T>) -> Ended<T> {
         self.faulted.store(false, Ordering::Relaxed);
+        self.invocations.fetch_add(1, Ordering::Relaxed);
         let work = Skewed { skew: self.skew, work: Box::pin(work) };
         tokio::select! {
             biased;
@@ -119,7 +135,7 @@ impl Process {
     }
 
     /// Sends an effect on its way. It happens after a while, whatever becomes of the process, if it outlives it.
-    pub async fn effect<T, F>(self: &Arc<Self>, sim: &Sim, effect: F) -> Result<T, NoAnswer>
+    pub async fn effect<T, F>(self: &Arc<Self>, sim: &Sim, deed: Deed, effect: F) -> Result<T, NoAnswer>
     where
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
@@ -127,26 +143,14 @@ impl Process {
         if self.quiet {
             return Ok(effect.await);
         }
-        let (fate, there, back, outlives) = {
-            let (faults, mut chance) = (self.faults(sim), sim.chance());
-            let fate = if chance.hits(faults.crash) {
-                if chance.below(2) == 0 { Fate::DiesBefore } else { Fate::DiesAfter }
-            } else if chance.hits(faults.lost) {
-                Fate::Lost
-            } else if chance.hits(faults.unsent) {
-                Fate::Unsent
-            } else {
-                Fate::Answered
-            };
-            let there = if chance.hits(faults.slow) { chance.millis(500, 15_000) } else { chance.millis(1, 12) };
-            (fate, there, chance.millis(1, 6), chance.hits(faults.outlives))
-        };
+        let Journey { fate, there, back, outlives } = self.journey(sim, deed);
         if !matches!(fate, Fate::Answered) {
             self.fault();
         }
         match fate {
             Fate::DiesBefore => {
-                sim.note(&format!("{} crashes before an effect", self.name));
+                sim.note(&format!("{} dies before an effect", self.name));
+                sim.happened(Happening::KilledBefore);
                 self.die();
                 return std::future::pending().await;
             }
@@ -154,28 +158,86 @@ impl Process {
             _ => {}
         }
         let (tell, told) = oneshot::channel();
-        let process = Arc::clone(self);
+        let (process, world) = (Arc::clone(self), sim.clone());
         tokio::spawn(async move {
             tokio::time::sleep(there).await;
             if process.is_dead() && !outlives {
                 return;
             }
+            if tell.is_closed() && deed != Deed::Read {
+                world.happened(Happening::CarriedOutLate);
+            }
             // Nobody may be waiting any more.
             drop(tell.send(effect.await));
         });
-        if let Fate::Lost = fate {
-            tokio::time::sleep(SILENCE).await;
-            return Err(NoAnswer::Lost);
-        }
-        let Ok(answer) = told.await else { return std::future::pending().await };
+        let answer = match (fate, deed) {
+            (Fate::Lost, _) => {
+                tokio::time::sleep(SILENCE).await;
+                sim.happened(Happening::AnswerLost);
+                return Err(NoAnswer::Lost);
+            }
+            (_, Deed::Merge) => told.await,
+            _ => match tokio::time::timeout(SILENCE, told).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    self.fault();
+                    return Err(NoAnswer::Lost);
+                }
+            },
+        };
+        let Ok(answer) = answer else { return std::future::pending().await };
         if let Fate::DiesAfter = fate {
-            sim.note(&format!("{} crashes after an effect", self.name));
+            sim.note(&format!("{} dies after an effect", self.name));
+            sim.happened(match deed {
+                Deed::Record => Happening::KilledAfterRecord,
+                Deed::Commit => Happening::KilledAfterCommit,
+                Deed::Read | Deed::Write | Deed::Merge => Happening::KilledAfter,
+            });
             self.die();
             return std::future::pending().await;
         }
         tokio::time::sleep(back).await;
         Ok(answer)
     }
+
+    /// What becomes of an effect, and how long it takes.
+    fn journey(&self, sim: &Sim, deed: Deed) -> Journey {
+        let (faults, mut chance) = (self.faults(sim), sim.chance());
+        // There are few commits, and many records: each is met often enough.
+        let (crash, stray) = match deed {
+            Deed::Commit => (faults.crash * 10.0, faults.stray),
+            Deed::Record => (faults.crash, faults.stray * 4.0),
+            Deed::Read => (faults.crash, 0.0),
+            Deed::Write | Deed::Merge => (faults.crash, faults.stray),
+        };
+        let fate = if chance.hits(crash) {
+            if chance.below(2) == 0 { Fate::DiesBefore } else { Fate::DiesAfter }
+        } else if chance.hits(faults.lost) {
+            Fate::Lost
+        } else if chance.hits(stray) {
+            Fate::Stray
+        } else if chance.hits(faults.unsent) {
+            Fate::Unsent
+        } else {
+            Fate::Answered
+        };
+        let there = match fate {
+            Fate::Stray => chance.millis(5_000, 60_000),
+            _ if chance.hits(faults.slow) => chance.millis(500, 15_000),
+            _ => chance.millis(1, 12),
+        };
+        let outlives = matches!(fate, Fate::Stray) || chance.hits(faults.outlives);
+        Journey { fate, there, back: chance.millis(1, 6), outlives }
+    }
+}
+
+/// An effect's way to AWS or Merge and back.
+struct Journey {
+    fate: Fate,
+    there: Duration,
+    back: Duration,
+    /// It happens though its process is dead by then.
+    outlives: bool,
 }
 
 thread_local! {

@@ -12,9 +12,12 @@ use merge_sandbox::world::{Config, Store as MergeStore, World};
 use shared::ambient::{self, Ambient};
 use tokio::time::Instant;
 
-use crate::chance::{Chance, Faults, Scenario};
+use crate::chance::{Chance, Faults};
 use crate::cloud::Cloud;
+use crate::cursors::Cursors;
+use crate::happenings::{Happening, Happenings};
 use crate::process;
+use crate::scenario::Scenario;
 use crate::tally::Tally;
 use crate::trace::Trace;
 use crate::watch::Watch;
@@ -46,6 +49,8 @@ struct Inner {
     chance: Mutex<Chance>,
     trace: Mutex<Trace>,
     watch: Mutex<Watch>,
+    happenings: Mutex<Happenings>,
+    cursors: Mutex<Cursors>,
     tally: Mutex<Tally>,
     cloud: Cloud,
     merge: Arc<Service>,
@@ -85,6 +90,8 @@ impl Sim {
             sync_duration_ms: scenario.sync_duration_ms,
             sync_interval_ms: scenario.sync_interval_ms,
             record_events: scenario.record_events,
+            changes_at_bound: scenario.changes_at_bound,
+            inclusive_bounds: scenario.inclusive_bounds,
             ..Settings::default()
         };
         world.set_settings(settings, start);
@@ -92,7 +99,9 @@ impl Sim {
             zero: Instant::now(),
             calm: AtomicBool::new(false),
             trace: Mutex::new(Trace::new(shown)),
-            watch: Mutex::new(Watch::default()),
+            watch: Mutex::default(),
+            happenings: Mutex::default(),
+            cursors: Mutex::default(),
             tally: Mutex::default(),
             cloud: Cloud::new(scenario.visibility),
             merge: Service::new(world, Clock::manual(start), None),
@@ -141,9 +150,24 @@ impl Sim {
         locked(&self.0.watch)
     }
 
+    /// Cursors that were given in place of Merge's own.
+    pub fn cursors(&self) -> MutexGuard<'_, Cursors> {
+        locked(&self.0.cursors)
+    }
+
     /// What has been used of AWS and of Merge.
     pub fn tally(&self) -> MutexGuard<'_, Tally> {
         locked(&self.0.tally)
+    }
+
+    /// Counts that something happened.
+    pub fn happened(&self, what: Happening) {
+        locked(&self.0.happenings).count(what);
+    }
+
+    /// What has happened so far.
+    pub fn happenings(&self) -> Happenings {
+        locked(&self.0.happenings).clone()
     }
 
     /// What may go wrong now.

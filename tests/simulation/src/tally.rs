@@ -48,7 +48,12 @@ impl Tally {
             "DynamoDB" => "DynamoDB",
             other => other,
         };
-        let used = self.aws.entry((kind.to_owned(), service.to_owned(), action.to_owned())).or_default();
+        // The queries of an index are the schedule's and the census's, not a look's.
+        let action = match input["IndexName"].as_str() {
+            Some(index) => format!("{action} {index}"),
+            None => action.to_owned(),
+        };
+        let used = self.aws.entry((kind.to_owned(), service.to_owned(), action)).or_default();
         used.requests += 1;
         used.units += units;
     }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::happenings::Happening;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Watch {
@@ -13,13 +15,69 @@ pub struct Watch {
     secrets: BTreeSet<String>,
     /// `modified_at` of each stored record.
     records: HashMap<(String, String), String>,
-    /// Epoch, block and holder of each checkpoint.
-    checkpoints: HashMap<(String, String), (u64, u64, String)>,
-    /// Calls of the last minute by account token.
-    calls: HashMap<String, VecDeque<Duration>>,
+    checkpoints: HashMap<(String, String), Seen>,
+    /// Calls of the last minute by account token, and requests for pages by process and account token.
+    calls: HashMap<String, VecDeque<(Duration, String)>>,
+    pages: Pages,
+    /// When the list's model had last finished syncing, as its first page was asked for.
+    lists: HashMap<String, Option<i64>>,
     /// The last answer to each query of an index.
     queries: HashMap<String, Value>,
 }
+
+/// A checkpoint as it was last written.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    epoch: u64,
+    n: u64,
+    pages: u64,
+    /// Pages that were committed when its epoch began.
+    claimed: u64,
+    holder: String,
+    open: bool,
+    rested: bool,
+    sweeping: bool,
+    cursor: bool,
+}
+
+impl Seen {
+    fn of(item: &Value) -> Self {
+        let number = |name: &str| item[name]["N"].as_str().and_then(|text| text.parse().ok()).unwrap_or_default();
+        let window = &item["window"]["M"];
+        Self {
+            epoch: number("epoch"),
+            n: number("n"),
+            pages: number("pages"),
+            claimed: number("pages"),
+            holder: item["holder"]["S"].as_str().unwrap_or_default().to_owned(),
+            open: window.is_object(),
+            rested: item["rested"]["BOOL"] == Value::Bool(true),
+            sweeping: window["sweep"]["M"].is_object(),
+            cursor: window["cursor"]["S"].is_string(),
+        }
+    }
+}
+
+/// Requests for pages of records, all in all.
+#[derive(Debug, Default)]
+struct Pages {
+    served: u64,
+    refused: u64,
+    committed: u64,
+    claims: u64,
+    /// Invocations and the lists that they asked for pages of.
+    runs: BTreeSet<(String, String)>,
+}
+
+/// A list of records of one account at Merge.
+#[derive(Clone, Debug)]
+pub struct List {
+    pub token: String,
+    pub path: String,
+}
+
+/// Start of a checkpoint's sort key.
+const CHECKPOINT: &str = "SYNC#";
 
 impl Watch {
     /// Notes that an invariant does not hold.
@@ -40,34 +98,78 @@ impl Watch {
         }
     }
 
-    /// I8: a text that others may see holds no secret.
+    /// I8: a text that others may see holds no secret and nothing of a record.
     pub fn public(&mut self, place: &str, text: &str) {
         if self.secrets.iter().any(|secret| text.contains(secret.as_str())) {
             self.broken(format!("I8: {place} shows a secret: {text}"));
         }
+        if text.contains("remote_was_deleted") {
+            self.broken(format!("I8: {place} shows a record: {text}"));
+        }
     }
 
-    /// I9: a call about an account, under a plan of so many a minute. Two workers may each have a burst.
-    pub fn call(&mut self, token: &str, at: Duration, plan: u32, calm: bool) {
+    /// I9: a call about an account, under a plan of so many a minute, once nothing goes wrong. Each process has an
+    /// allowance of its own, whose burst is a twentieth of the plan: so many more there may be for each that joins in.
+    pub fn call(&mut self, process: &str, token: &str, at: Duration, plan: u32) {
         let calls = self.calls.entry(token.to_owned()).or_default();
-        calls.push_back(at);
-        while calls.front().is_some_and(|first| at - *first >= Duration::from_secs(60)) {
-            calls.pop_front();
-        }
-        let (made, bound) = (calls.len(), plan as usize);
-        if calm && made > bound {
-            self.broken(format!("I9: {made} calls within a minute under a plan of {bound}"));
+        let made = within_a_minute(calls, (at, process.to_owned()));
+        let processes: BTreeSet<&str> = calls.iter().map(|(_, process)| process.as_str()).collect();
+        let bound = plan as usize + (processes.len() - 1) * (plan as usize / 20);
+        if made > bound {
+            self.broken(format!("I9: {made} calls within a minute under a plan of {plan}: at most {bound}"));
         }
     }
 
-    /// A write that DynamoDB has done.
-    pub fn written(&mut self, action: &str, input: &Value) {
+    /// I9: an invocation of a process asks for a page of a list of an account's records.
+    pub fn page_asked(&mut self, (process, invocation): (&str, u64), list: &List, at: Duration, plan: u32) {
+        self.pages.runs.insert((format!("{process} {invocation}"), format!("{} {}", list.token, list.path)));
+        let token = &list.token;
+        let calls = self.calls.entry(format!("{process} {token}")).or_default();
+        let made = within_a_minute(calls, (at, process.to_owned()));
+        if made > plan as usize {
+            self.broken(format!("I9: {process} asks for {made} pages within a minute under a plan of {plan}"));
+        }
+    }
+
+    /// Whether the page was served.
+    pub fn page_answered(&mut self, served: bool) {
+        *(if served { &mut self.pages.served } else { &mut self.pages.refused }) += 1;
+    }
+
+    /// I9, at the end: no page is asked for in vain but, each time that a worker takes a list up, the one in hand and the
+    /// one ahead when it is stopped, and the times that a page or cursor is refused before it gives up.
+    pub fn asked_in_vain(&mut self) {
+        let Pages { served, refused, committed, claims, ref runs } = self.pages;
+        let taken_up = claims + runs.len() as u64;
+        if served > committed + 2 * taken_up || refused > 4 * taken_up {
+            let what = format!("{served} pages served, {refused} refused, {committed} committed in {taken_up} runs");
+            self.broken(format!("I9: {what}"));
+        }
+    }
+
+    /// Whether Merge's data moved between the first page of a list and this one.
+    pub fn moved(&mut self, list: &List, goes_on: bool, finished: Option<i64>) -> bool {
+        let list = format!("{} {}", list.token, list.path);
+        if !goes_on {
+            self.lists.insert(list, finished);
+            return false;
+        }
+        let first = self.lists.insert(list, finished);
+        first.is_some_and(|first| first != finished)
+    }
+
+    /// A write that DynamoDB has done; what of note happened by it.
+    pub fn written(&mut self, action: &str, input: &Value) -> Vec<Happening> {
+        let mut happened = Vec::new();
         match action {
-            "PutItem" => self.put(&input["Item"]),
+            "PutItem" => self.put(&input["Item"], &mut happened),
             "TransactWriteItems" => {
                 for write in input["TransactItems"].as_array().into_iter().flatten() {
                     if let Some(put) = write.get("Put") {
-                        self.put(&put["Item"]);
+                        self.put(&put["Item"], &mut happened);
+                    }
+                    if write["Update"]["ExpressionAttributeValues"].get(":read").is_some() {
+                        happened.push(Happening::Swept);
                     }
                 }
             }
@@ -80,6 +182,20 @@ impl Watch {
             }
             _ => {}
         }
+        happened
+    }
+
+    /// A write that comes to DynamoDB, to be done or refused: what it is, if its worker has been overtaken.
+    pub fn late(&self, input: &Value) -> Option<Happening> {
+        if let Some((list, epoch)) = record_of(&input["Item"]) {
+            let now = self.checkpoints.get(&list)?;
+            return (epoch < now.epoch && now.pages > now.claimed).then_some(Happening::LateRecord);
+        }
+        let puts = input["TransactItems"].as_array().into_iter().flatten().filter_map(|write| write.get("Put"));
+        let mut items = puts.map(|put| &put["Item"]).chain(input.get("Item"));
+        let item = items.find(|item| key(item).1.starts_with(CHECKPOINT))?;
+        let now = self.checkpoints.get(&key(item))?;
+        (Seen::of(item).epoch < now.epoch).then_some(Happening::LateCommit)
     }
 
     pub fn remember(&mut self, query: String, answer: Value) {
@@ -91,9 +207,14 @@ impl Watch {
         self.queries.get(query).cloned()
     }
 
-    fn put(&mut self, item: &Value) {
+    /// Whether a window of the account is open.
+    pub fn is_syncing(&self, account: &str) -> bool {
+        let of_account = self.checkpoints.iter().filter(|((pk, _), _)| pk.ends_with(account));
+        of_account.into_iter().any(|(_, seen)| seen.open)
+    }
+
+    fn put(&mut self, item: &Value, happened: &mut Vec<Happening>) {
         let key = key(item);
-        let number = |name: &str| item[name]["N"].as_str().and_then(|text| text.parse::<u64>().ok());
         // I6: records have `m`; nothing else has.
         if let (Some(modified_at), Some(_)) = (item["m"]["S"].as_str(), item["h"]["B"].as_str()) {
             let before = self.records.insert(key.clone(), modified_at.to_owned());
@@ -101,21 +222,43 @@ impl Watch {
                 self.broken(format!("I6: {key:?} of {before:?} is overwritten by {modified_at}"));
             }
         }
+        if key.1.starts_with(CHECKPOINT) {
+            self.checkpoint(key, item, happened);
+        }
+    }
+
+    fn checkpoint(&mut self, key: (String, String), item: &Value, happened: &mut Vec<Happening>) {
         // I3: the first sync is complete once everything of it is stored, and not before.
         let read = item["upper"]["S"].is_string();
-        if key.1.starts_with("SYNC#") && item["initial_completed"]["BOOL"] == Value::Bool(true) && !read {
+        if item["initial_completed"]["BOOL"] == Value::Bool(true) && !read {
             self.broken(format!("I3: {key:?} is complete and was never read"));
         }
+        let before = self.checkpoints.get(&key).cloned().unwrap_or_default();
+        let mut now = Seen::of(item);
+        if now.epoch == before.epoch {
+            now.claimed = before.claimed;
+        }
+        self.checkpoints.insert(key.clone(), now.clone());
         // I4: checkpoints move forward, and within an epoch in one hand.
-        if let (true, Some(epoch), Some(n)) = (key.1.starts_with("SYNC#"), number("epoch"), number("n")) {
-            let holder = item["holder"]["S"].as_str().unwrap_or_default().to_owned();
-            let before = self.checkpoints.insert(key.clone(), (epoch, n, holder.clone()));
-            if let Some((had, at, who)) = before {
-                let forward = epoch > had || (epoch == had && n >= at && holder == who);
-                if !forward {
-                    self.broken(format!("I4: {key:?} goes from {had}.{at} of {who} to {epoch}.{n} of {holder}"));
-                }
+        let onward = now.n >= before.n && now.pages >= before.pages && now.holder == before.holder;
+        if now.epoch < before.epoch || (now.epoch == before.epoch && !onward) {
+            self.broken(format!("I4: {key:?} goes from {before:?} to {now:?}"));
+        }
+        // A sweep's step is no page.
+        if !before.sweeping {
+            self.pages.committed += now.pages.saturating_sub(before.pages);
+        }
+        if now.epoch > before.epoch {
+            self.pages.claims += 1;
+            if before.open && !before.rested {
+                happened.push(Happening::Takeover);
             }
+            if before.open && !now.cursor && !now.sweeping {
+                happened.push(Happening::StartedOver);
+            }
+        }
+        if now.epoch == before.epoch && now.sweeping && now.rested && now.pages == before.pages {
+            happened.push(Happening::SweepPutOff);
         }
     }
 
@@ -124,6 +267,26 @@ impl Watch {
         self.records.remove(&key);
         self.checkpoints.remove(&key);
     }
+}
+
+/// How many calls there were in the last minute, with this one.
+fn within_a_minute(calls: &mut VecDeque<(Duration, String)>, call: (Duration, String)) -> usize {
+    let at = call.0;
+    calls.push_back(call);
+    while calls.front().is_some_and(|(first, _)| at - *first >= Duration::from_secs(60)) {
+        calls.pop_front();
+    }
+    calls.len()
+}
+
+/// The checkpoint that a record's item belongs to, and the epoch of the worker that writes it.
+fn record_of(item: &Value) -> Option<((String, String), u64)> {
+    item["h"]["B"].as_str()?;
+    let (pk, _) = key(item);
+    let mut parts = pk.split('#');
+    let (account, slug) = (parts.next()?, parts.next()?);
+    let epoch = item["e"]["N"].as_str()?.parse().ok()?;
+    Some(((format!("ACCOUNT#{account}"), format!("{CHECKPOINT}{slug}")), epoch))
 }
 
 /// Partition and sort key of an item.

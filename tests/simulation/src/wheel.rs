@@ -16,11 +16,12 @@ use shared::store::accounts::Change;
 use tokio::runtime::Builder;
 
 use crate::actors;
-use crate::chance::Scenario;
+
 use crate::host::Host;
 use crate::logs;
 use crate::machine::{self, Api};
 use crate::merge::control;
+use crate::scenario::Scenario;
 use crate::sim::{MODELS, Sim};
 use crate::tally::Tally;
 
@@ -75,6 +76,8 @@ pub fn run(test: impl AsyncFnOnce(&mut Wheel)) {
         tokio::task::spawn_local(host.clone().event_source());
         let mut wheel = Wheel { sim, host, accounts: Vec::new(), rate: None };
         wheel.connect_all().await;
+        // What the last minute queued is worked on before anything is counted.
+        tokio::time::sleep(Duration::from_secs(30)).await;
         test(&mut wheel).await;
         let broken = wheel.sim.watch().found().to_vec();
         assert!(broken.is_empty(), "{broken:#?}");

@@ -16,9 +16,10 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 
-use crate::cloud::Answer;
+use crate::cloud::{Answer, RECORDS};
+use crate::happenings::Happening;
 use crate::planted::{self, Manner};
-use crate::process::{NoAnswer, Process};
+use crate::process::{Deed, NoAnswer, Process};
 use crate::sim::Sim;
 use crate::watch;
 
@@ -58,6 +59,7 @@ impl Wire {
             _ => Manner::AsAsked,
         };
         let planned = call.planned(&self.sim, &self.process);
+        let deed = call.deed();
         let (sim, process) = (self.sim.clone(), Arc::clone(&self.process));
         let effect = async move {
             let answer = match (planned, manner) {
@@ -77,7 +79,7 @@ impl Wire {
             sim.note(&format!("{} {} {} {}{code}", process.name, call.action, call.subject(), answer.0));
             answer
         };
-        let (status, body) = self.process.effect(&self.sim, effect).await.map_err(|why| match why {
+        let (status, body) = self.process.effect(&self.sim, deed, effect).await.map_err(|why| match why {
             NoAnswer::Unsent => ConnectorError::io("the connection was refused".into()),
             NoAnswer::Lost => ConnectorError::timeout("no answer came".into()),
         })?;
@@ -113,30 +115,44 @@ fn refused(code: &str, message: &str) -> Answer {
     (400, json!({"__type": format!("com.amazonaws#{code}"), "message": message, "Message": message}))
 }
 
+/// A transaction that lost against another one over its first item.
+fn cancelled(writes: usize) -> Answer {
+    let rest = ", None".repeat(writes.saturating_sub(1));
+    let text = "Transaction cancelled, please refer cancellation reasons for specific reasons";
+    refused("TransactionCanceledException", &format!("{text} [TransactionConflict{rest}]"))
+}
+
 impl Call {
+    fn deed(&self) -> Deed {
+        match self.action.as_str() {
+            "GetItem" | "BatchGetItem" | "Query" | "Decrypt" | "GetSecretValue" => Deed::Read,
+            "PutItem" if self.input["TableName"] == RECORDS => Deed::Record,
+            "TransactWriteItems" if self.subject().contains("CHANGE#") => Deed::Commit,
+            _ => Deed::Write,
+        }
+    }
+
     /// An answer of AWS's that stands for something that went wrong there, if the dice say so.
     fn planned(&self, sim: &Sim, process: &Process) -> Option<Answer> {
         let (faults, mut chance) = (process.faults(sim), sim.chance());
         let conflicts = matches!(self.action.as_str(), "TransactWriteItems" | "PutItem" | "UpdateItem");
-        let refusal = if self.service.starts_with("DynamoDB") && conflicts && chance.hits(faults.conflict) {
-            let writes = self.input["TransactItems"].as_array().map_or(0, Vec::len);
-            Some(match writes {
-                0 => refused("TransactionConflictException", "Transaction is ongoing for the item"),
-                _ => {
-                    let rest = ", None".repeat(writes - 1);
-                    let text = "Transaction cancelled, please refer cancellation reasons for specific reasons";
-                    refused("TransactionCanceledException", &format!("{text} [TransactionConflict{rest}]"))
+        let (refusal, happening) = if self.service.starts_with("DynamoDB") && conflicts && chance.hits(faults.conflict)
+        {
+            match self.input["TransactItems"].as_array().map_or(0, Vec::len) {
+                0 => {
+                    let refusal = refused("TransactionConflictException", "Transaction is ongoing for the item");
+                    (refusal, Happening::Conflict)
                 }
-            })
+                writes => (cancelled(writes), Happening::Cancelled),
+            }
         } else if chance.hits(faults.throttle) {
-            Some(refused("ThrottlingException", "Rate exceeded"))
+            (refused("ThrottlingException", "Rate exceeded"), Happening::Throttled)
         } else {
-            None
+            return None;
         };
-        if refusal.is_some() {
-            process.fault();
-        }
-        refusal
+        process.fault();
+        sim.happened(happening);
+        Some(refusal)
     }
 
     async fn later(self, sim: Sim, process: Arc<Process>) {
@@ -150,6 +166,11 @@ impl Call {
         let now = sim.now().as_millisecond().unsigned_abs();
         if self.service == "AmazonSQS" {
             sim.watch().public("a queue message", &self.input.to_string());
+            let faults = process.faults(sim);
+            if self.action == "SendMessageBatch" && sim.chance().hits(faults.unprocessed) {
+                process.fault();
+                return self.half_sent(sim, now);
+            }
             return sim.cloud().sqs(&self.action, &self.input, now);
         }
         match self.service.as_str() {
@@ -173,7 +194,9 @@ impl Call {
             // Only reads of the index may be stale: all others ask for consistency.
             "Query" if self.input.get("IndexName").is_some() && sim.chance().hits(faults.stale) => {
                 process.fault();
-                if let Some(earlier) = sim.watch().earlier(&self.input.to_string()) {
+                let earlier = sim.watch().earlier(&self.input.to_string());
+                if let Some(earlier) = earlier {
+                    sim.happened(Happening::StaleRead);
                     return (200, earlier);
                 }
             }
@@ -186,20 +209,42 @@ impl Call {
             }
             _ => {}
         }
+        let late = sim.watch().late(&self.input);
         let answer = sim.cloud().dynamodb(&self.action, &self.input);
         if answer.0 == 200 {
-            sim.watch().written(&self.action, &self.input);
+            let happened = sim.watch().written(&self.action, &self.input);
+            happened.into_iter().for_each(|what| sim.happened(what));
             if self.input.get("IndexName").is_some() {
                 sim.watch().remember(self.input.to_string(), answer.1.clone());
             }
         }
+        if let Some(late) = late {
+            sim.happened(late);
+        }
         answer
+    }
+
+    /// Sends the first half of a batch and names the rest as failed.
+    fn half_sent(&self, sim: &Sim, now: u64) -> Answer {
+        let mut input = self.input.clone();
+        let Some(entries) = input["Entries"].as_array_mut() else { return sim.cloud().sqs(&self.action, &input, now) };
+        let rest = entries.split_off(entries.len() / 2);
+        sim.happened(Happening::HalfSent);
+        let (status, mut answer) = match entries.is_empty() {
+            true => (200, json!({"Successful": []})),
+            false => sim.cloud().sqs(&self.action, &input, now),
+        };
+        let failed =
+            rest.iter().map(|entry| json!({"Id": entry["Id"], "Code": "ServiceUnavailable", "SenderFault": false}));
+        answer["Failed"] = failed.collect();
+        (status, answer)
     }
 
     /// Does the first half of a batch and names the rest as unprocessed.
     fn half(&self, sim: &Sim) -> Answer {
         let mut input = self.input.clone();
         let mut left = json!({});
+        sim.happened(Happening::Unprocessed);
         let (Some(tables), get) = (input["RequestItems"].as_object_mut(), self.action == "BatchGetItem") else {
             return refused("ValidationException", "no RequestItems");
         };
@@ -214,7 +259,8 @@ impl Call {
         }
         let (status, mut answer) = sim.cloud().dynamodb(&self.action, &input);
         if status == 200 {
-            sim.watch().written(&self.action, &input);
+            let happened = sim.watch().written(&self.action, &input);
+            happened.into_iter().for_each(|what| sim.happened(what));
             answer[if get { "UnprocessedKeys" } else { "UnprocessedItems" }] = left;
         }
         (status, answer)

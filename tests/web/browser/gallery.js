@@ -47,7 +47,7 @@ const TWIN = account({ id: "00000000-0000-4000-8000-000000000002", display_name:
 const scriptCatalogue = (page, answer) => page.route(/\/v1\/integrations/, (route) => route.fulfill({ json: answer }));
 
 /** A dialog that succeeds by itself and closes. */
-const SUCCEEDS = `window.MergeLink = {
+export const SUCCEEDS = `window.MergeLink = {
   initialize(config) { this.given = config; setTimeout(config.onReady); },
   openLink() { this.given.onSuccess("public-of-another"); this.given.onExit(); },
 };`;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SUCCEEDS } from "./gallery.js";
 import { announced, focused, person, signIn } from "./harness.js";
 import { account, fiftyAccounts, scriptReads } from "./states.js";
 
@@ -44,6 +45,21 @@ test("the order stays the same while states change", async (t) => {
   broken = fiftyAccounts()[30].id;
   await page.getByRole("button", { name: "4 need attention" }).waitFor();
   assert.deepEqual(await names(), before);
+});
+
+test("what is newly connected is seen, whatever was searched for", async (t) => {
+  const { page } = await person(t);
+  await scriptReads(page, { accounts: fiftyAccounts });
+  await page.route(/\/v1\/linked-accounts$/, (route) => {
+    const fresh = account({ id: "00000000-0000-4000-8000-0000000000ff", display_name: "New office" });
+    return route.request().method() === "POST" ? route.fulfill({ status: 201, json: fresh }) : route.fallback();
+  });
+  await page.route("**/initialize.js", (route) => route.fulfill({ contentType: "text/javascript", body: SUCCEEDS }));
+  await signIn(page);
+  await page.getByRole("searchbox", { name: "Find an integration" }).fill("office 12");
+  await page.locator(".account").nth(1).waitFor({ state: "detached" });
+  await page.locator("#connect-hris").click();
+  await page.getByRole("heading", { name: "New office" }).waitFor();
 });
 
 test("duplicates are reviewed: the others of the set are shown, and one can be gone to", async (t) => {

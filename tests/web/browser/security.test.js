@@ -5,7 +5,7 @@ import { GALLERY } from "./gallery.js";
 import { connect, newCredential } from "./provider.js";
 import { scriptProblem } from "./states.js";
 
-test("the policy names no inline script or style, no eval, and no frame that is not allowed", async () => {
+test("checklist 44: the policy names no inline script or style, no eval, and no frame that is not allowed", async () => {
   const answer = await fetch(stack.page);
   const policy = answer.headers.get("content-security-policy") ?? "";
   assert.doesNotMatch(policy, /unsafe-inline|unsafe-eval|unsafe-hashes/);
@@ -15,7 +15,7 @@ test("the policy names no inline script or style, no eval, and no frame that is 
   assert.equal(answer.headers.get("x-content-type-options"), "nosniff");
 });
 
-test("an injected inline script, handler or style does not take effect", async (t) => {
+test("checklist 44: an injected inline script, handler or style does not take effect", async (t) => {
   const { page } = await person(t);
   await signIn(page, newOrganization());
   const effects = await page.evaluate(async () => {
@@ -69,7 +69,7 @@ test("no token rests in storage, in the address or in the console, after connect
   }
 });
 
-test("the page works under its own policy: nothing is reported as blocked", async (t) => {
+test("checklist 44: the page works under its own policy: nothing is reported as blocked", async (t) => {
   const { page } = await person(t);
   await page.addInitScript(() => {
     /** @type {any} */ (window).blocked = [];

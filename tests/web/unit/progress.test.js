@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { kindState, summarize } from "../../../web/progress.js";
+import { kindState, nextUpdate, summarize } from "../../../web/progress.js";
 
 /** @param {Partial<ModelProgress>} facts @returns {ModelProgress} */
 const model = (facts) => ({ model_id: "hris.Employee", model_name: "Employee", status: null, last_synced_at: null, records: 0, ...facts });
@@ -40,4 +40,12 @@ test("kinds that the system does not offer are not counted", () => {
   const results = [model({ ...here, records: 3 }), model({ status: "SYNCING", records: 2 }), model({ status: "DISABLED" })];
   const { here: done, total, records } = summarize({ results, sync_complete: false });
   assert.deepEqual({ done, total, records }, { done: 1, total: 2, records: 5 });
+});
+
+test("the next update is the first that is still to come; without one nothing is promised", () => {
+  const now = Date.parse("2026-11-22T05:00:00Z");
+  const at = (/** @type {string | null} */ time) => model({ next_sync_start: time });
+  const results = [at("2026-11-22T04:00:00Z"), at("2026-11-22T07:00:00Z"), at("2026-11-22T06:00:00Z"), at(null)];
+  assert.equal(nextUpdate({ results, sync_complete: true }, now), "2026-11-22T06:00:00Z");
+  assert.equal(nextUpdate({ results: [at(null), at("2026-11-22T04:00:00Z")], sync_complete: true }, now), null);
 });

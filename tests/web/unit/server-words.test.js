@@ -32,7 +32,16 @@ test("every state, reason and actor that the server may name has words", () => {
 });
 
 test("everything that may happen to an account is told in its history, or left out on purpose", () => {
-  const leftOut = new Set(["link_started", "delete_requested", "delete_blocked"]);
+  // Attempts, what a deletion waits for, and what the operator decides, are nothing that a person at the page acts on.
+  const leftOut = new Set([
+    "link_started",
+    "delete_requested",
+    "delete_blocked",
+    "deletions_approved",
+    "deletions_discarded",
+    "token_rotation_started",
+    "token_rotated",
+  ]);
   const detail = { added: 1, to: "COMPLETE", kind: "other" };
   for (const type of variants("store/events.rs", "EventKind")) {
     const lines = timeline([{ id: "1", at: "2026-11-22T09:00:00Z", type, actor: "system", detail }], has);

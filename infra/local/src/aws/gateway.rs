@@ -22,6 +22,7 @@ use super::embedded::Embedded;
 use super::events::EventBridge;
 use super::fault::Fault;
 use super::guard::Guard;
+use super::meter::Meter;
 use super::policy::Realm;
 use super::sqs::{Home, Sqs};
 use super::trace;
@@ -33,6 +34,7 @@ const LARGEST_BODY: usize = 16 * 1024 * 1024;
 /// The services behind one address.
 pub struct Services {
     pub observer: Observer,
+    pub meter: Meter,
     pub guard: Guard,
     pub dynamodb: DynamoDb,
     pub events: EventBridge,
@@ -59,6 +61,7 @@ impl Services {
         let (kms, secrets) = (KmsService::new(), SecretsManagerService::new());
         Ok(Self {
             observer: Observer::default(),
+            meter: Meter::default(),
             guard: Guard::new(Realm { region: region.to_owned(), account_id: account_id.to_owned() }),
             dynamodb: DynamoDb::open(data_dir).map_err(|error| AwsError::Database(error.to_string()))?,
             events: EventBridge::new(region, account_id),
@@ -116,8 +119,11 @@ async fn dispatch(services: &Services, headers: &HeaderMap, body: Bytes) -> Resp
         };
     }
     match service {
-        "dynamodb" => match services.dynamodb.call(action, body).await {
-            Some((status, body)) => response(status, Body::from(body)),
+        "dynamodb" => match services.dynamodb.call(action, Meter::asking(action, body)).await {
+            Some((status, body)) => {
+                services.meter.read(&call.access_key, action, &body);
+                response(status, Body::from(body))
+            }
             None => {
                 let fault = Fault::unknown_operation("DynamoDB", action);
                 fault_response(&fault, "com.amazon.coral.service")

@@ -1,4 +1,4 @@
-//! The guard: stands before the services, refuses what a caller's policy does not allow, and remembers what was needed.
+//! The guard: stands before the services, refuses what a caller's policy does not allow, and remembers both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -14,11 +14,12 @@ pub struct Guard {
     realm: Realm,
     policies: OnceLock<Policies>,
     used: Mutex<BTreeMap<String, BTreeSet<Permission>>>,
+    refused: Mutex<Vec<String>>,
 }
 
 impl Guard {
     pub fn new(realm: Realm) -> Self {
-        Self { realm, policies: OnceLock::new(), used: Mutex::default() }
+        Self { realm, policies: OnceLock::new(), used: Mutex::default(), refused: Mutex::default() }
     }
 
     /// Enforces `policies` from now on; those enforced before stay.
@@ -26,9 +27,14 @@ impl Guard {
         self.policies.get_or_init(|| policies);
     }
 
-    /// Every permission that was needed so far, by access key.
+    /// Every permission that was needed and granted so far, by access key.
     pub fn used(&self) -> BTreeMap<String, BTreeSet<Permission>> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What was refused so far, as sentences.
+    pub fn refused(&self) -> Vec<String> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Why the call is refused; `None` lets it pass.
@@ -40,9 +46,11 @@ impl Guard {
         let fault = policies.refusal(&call.access_key, &needed);
         if let Some(fault) = &fault {
             tracing::error!("{}", fault.message);
+            self.refused.lock().unwrap_or_else(PoisonError::into_inner).push(fault.message.clone());
+        } else {
+            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            used.entry(call.access_key.clone()).or_default().extend(needed);
         }
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.entry(call.access_key.clone()).or_default().extend(needed);
         fault
     }
 }

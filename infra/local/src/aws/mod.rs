@@ -12,6 +12,7 @@ mod fault;
 mod files;
 mod gateway;
 mod guard;
+mod meter;
 pub mod policy;
 pub mod sqs;
 mod trace;
@@ -24,13 +25,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use caller::Call;
 pub use dynamodb::DynamoDb;
 pub use fault::Fault;
+pub use meter::Units;
 
 use gateway::Services;
 use policy::{Permission, Policies};
@@ -82,7 +83,7 @@ impl Aws {
     /// When the address is taken or the data directory cannot be read or written.
     pub async fn start(options: AwsOptions) -> Result<Self, AwsError> {
         let listening = async {
-            let listener = TcpListener::bind(options.listen).await?;
+            let listener = merge_sandbox::listen(options.listen).await?;
             let address = listener.local_addr()?;
             Ok((listener, address))
         };
@@ -125,14 +126,24 @@ impl Aws {
         self.services.observer.counts()
     }
 
+    /// DynamoDB's capacity units so far by (access key, table); the table is empty for refused writes.
+    pub fn units(&self) -> BTreeMap<(String, String), Units> {
+        self.services.meter.units()
+    }
+
     /// From now on, refuses what a caller's policy does not allow. Before, and to callers without one, all is allowed.
     pub fn enforce(&self, policies: Policies) {
         self.services.guard.enforce(policies);
     }
 
-    /// Every permission that was needed so far, by access key.
+    /// Every permission that was needed and granted so far, by access key.
     pub fn permissions_used(&self) -> BTreeMap<String, BTreeSet<Permission>> {
         self.services.guard.used()
+    }
+
+    /// What was refused so far because no policy allows it, as sentences.
+    pub fn refused(&self) -> Vec<String> {
+        self.services.guard.refused()
     }
 
     /// Bodies of the latest messages put on any queue, oldest first.

@@ -73,8 +73,6 @@ impl Plan {
             ("LinkApiHost", urls.sandbox.clone()),
             ("ImgSrcHosts", urls.sandbox.clone()),
             ("AllowInsecureIssuer", "true".to_owned()),
-            // The sandbox limits nobody unless it is told to.
-            ("PlanRequestsPerMinute", "600".to_owned()),
             // The sandbox has no plan unless it is given one: the first sync takes as long as this machine needs.
             ("PlanRequestsPerMinute", "6000".to_owned()),
         ])

@@ -65,6 +65,7 @@ fn query(model: &Model, parameters: &Parameters, settings: &Settings) -> Result<
         Some(text) => Some(Cursor::decode(text).ok_or_else(pager::invalid_cursor)?),
     };
     let mut query = Query {
+        inclusive: settings.inclusive_bounds,
         include_deleted: parameters.is_true("include_deleted_data"),
         limit: parameters.page_size(settings),
         cursor,

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""The bill of materials: every crate that is linked into a deployed function, and what the page ships that is not ours.
+
+    infra/supply/sbom.py > sbom.cdx.json
+
+CycloneDX 1.6 as JSON, from `Cargo.lock` through `cargo metadata`: normal dependencies for the deployed target, with
+version, licence, checksum and who needs whom. Tests and tools are not in it, because they are not deployed. Needs
+`pip install -r infra/supply/requirements.txt`.
+"""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tomllib
+
+from cyclonedx.contrib.license.factories import LicenseFactory
+from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, XsUri
+from cyclonedx.model.bom import Bom
+from cyclonedx.model.component import Component, ComponentType
+from cyclonedx.output.json import JsonV1Dot6
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packageurl import PackageURL
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TARGET = "aarch64-unknown-linux-gnu"
+LICENSES = LicenseFactory()
+
+
+def cargo(*arguments):
+    done = subprocess.run(["cargo", *arguments, "--locked"], cwd=ROOT, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def metadata():
+    return json.loads(cargo("metadata", "--format-version", "1", "--filter-platform", TARGET))
+
+
+def linked():
+    """Names and versions of what is linked: with the features of the functions alone, not of the whole workspace."""
+    tree = cargo("tree", "-p", "functions", "-e", "normal", "--target", TARGET, "--prefix", "none", "--format", "{p}")
+    words = (line.split() for line in tree.splitlines() if line)
+    return {(name, version.removeprefix("v")) for name, version, *_ in words}
+
+
+def shipped(found):
+    """Ids of the packages that are linked into the functions, and whom each of them needs."""
+    known = linked()
+    packages = {package["id"]: (package["name"], package["version"]) for package in found["packages"]}
+    nodes = {node["id"]: node for node in found["resolve"]["nodes"]}
+    (start,) = (package["id"] for package in found["packages"] if package["name"] == "functions")
+    needs, open_ids = {}, [start]
+    while open_ids:
+        package = open_ids.pop()
+        if package in needs:
+            continue
+        normal = [
+            dependency["pkg"]
+            for dependency in nodes[package]["deps"]
+            if packages[dependency["pkg"]] in known and any(kind["kind"] is None for kind in dependency["dep_kinds"])
+        ]
+        needs[package] = normal
+        open_ids += normal
+    return start, needs
+
+
+def checksums():
+    lock = tomllib.loads((ROOT / "Cargo.lock").read_text())
+    return {(package["name"], package["version"]): package.get("checksum") for package in lock["package"]}
+
+
+def crate(package, checksum):
+    component = Component(
+        name=package["name"],
+        version=package["version"],
+        type=ComponentType.LIBRARY,
+        bom_ref=f"{package['name']}@{package['version']}",
+        licenses=[LICENSES.make_from_string((package["license"] or "unknown").replace("/", " OR "))],
+    )
+    if checksum:
+        component.purl = PackageURL(type="cargo", name=package["name"], version=package["version"])
+        component.hashes.add(HashType(alg=HashAlgorithm.SHA_256, content=checksum))
+    if package["repository"]:
+        component.external_references.add(
+            ExternalReference(type=ExternalReferenceType.VCS, url=XsUri(package["repository"]))
+        )
+    return component
+
+
+def vendored():
+    """The page's one foreign module, which carries its version in its first lines."""
+    text = (ROOT / "web/vendor/oauth4webapi.js").read_text()
+    version = re.search(r"oauth4webapi[ @/v]*(\d+\.\d+\.\d+)|v(\d+\.\d+\.\d+)", text)
+    version = next(group for group in version.groups() if group)
+    return Component(
+        name="oauth4webapi",
+        version=version,
+        type=ComponentType.LIBRARY,
+        bom_ref=f"oauth4webapi@{version}",
+        purl=PackageURL(type="npm", name="oauth4webapi", version=version),
+        licenses=[LICENSES.make_from_string("MIT")],
+    )
+
+
+def bom():
+    found = metadata()
+    packages = {package["id"]: package for package in found["packages"]}
+    start, needs = shipped(found)
+    sums = checksums()
+    components = {
+        package: crate(packages[package], sums.get((packages[package]["name"], packages[package]["version"])))
+        for package in needs
+    }
+    tether = Component(
+        name="tether",
+        version=packages[start]["version"],
+        type=ComponentType.APPLICATION,
+        bom_ref="tether",
+        licenses=[LICENSES.make_from_string("MIT OR Apache-2.0")],
+    )
+    page = vendored()
+    document = Bom(components=[*components.values(), page])
+    document.metadata.component = tether
+    document.register_dependency(tether, [components[start], page])
+    for package, needed in needs.items():
+        document.register_dependency(components[package], [components[other] for other in needed])
+    return document
+
+
+def main():
+    text = JsonV1Dot6(bom()).output_as_string(indent=2)
+    fault = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
+    if fault:
+        sys.exit(f"the bill of materials is not valid CycloneDX: {fault}")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+//! Units: what AWS bills for an operation, counted at the local AWS endpoint: requests of every service, and DynamoDB's
+//! capacity units. A change that makes an operation dearer fails here.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use crate::harness::{BOUND, Connected, Delivery, KEY, Setup, System, alone, signed, until};
+
+/// What a function has used.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Usage {
+    /// By action, such as `dynamodb:PutItem`; only what was called.
+    requests: BTreeMap<String, u64>,
+    /// Capacity units of the accounts table and of refused writes.
+    accounts: Capacity,
+    /// Capacity units of the records table.
+    records: Capacity,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Capacity {
+    read: f64,
+    write: f64,
+}
+
+impl Usage {
+    fn of(system: &System, binary: &str) -> Self {
+        let aws = system.stack.aws().expect("embedded services");
+        let key = format!("local-{binary}");
+        let mut usage = Usage::default();
+        for ((_, service, action), count) in aws.request_counts().into_iter().filter(|((caller, ..), _)| *caller == key)
+        {
+            usage.requests.insert(format!("{service}:{action}"), count);
+        }
+        let records = &system.ready().tables["records"];
+        for ((_, table), units) in aws.units().into_iter().filter(|((caller, _), _)| *caller == key) {
+            let capacity = if table == *records { &mut usage.records } else { &mut usage.accounts };
+            capacity.read += units.read;
+            capacity.write += units.write;
+        }
+        usage
+    }
+
+    /// What was used since `before`.
+    fn since(&self, before: &Usage) -> Usage {
+        let more = |(action, count): (&String, &u64)| {
+            let more = count - before.requests.get(action).unwrap_or(&0);
+            (more > 0).then(|| (action.clone(), more))
+        };
+        let capacity = |now: Capacity, before: Capacity| Capacity {
+            read: now.read - before.read,
+            write: now.write - before.write,
+        };
+        Usage {
+            requests: self.requests.iter().filter_map(more).collect(),
+            accounts: capacity(self.accounts, before.accounts),
+            records: capacity(self.records, before.records),
+        }
+    }
+
+    fn only(action: &str, count: u64) -> BTreeMap<String, u64> {
+        BTreeMap::from([(action.to_owned(), count)])
+    }
+}
+
+/// What `binary` uses while `work` runs.
+async fn used<T>(system: &System, binary: &str, work: impl AsyncFnOnce() -> T) -> (Usage, T) {
+    let before = Usage::of(system, binary);
+    let outcome = work().await;
+    (Usage::of(system, binary).since(&before), outcome)
+}
+
+#[test]
+fn a_webhook_is_one_request_to_the_queue() {
+    alone(
+        || Setup::default().without_schedule(),
+        async |system| {
+            // The first delivery of a process finds the keys unread.
+            post(system, "Employee.synced", json!({}), 0).await;
+            let (usage, ()) = used(system, "webhook", async || {
+                for n in 1..=10 {
+                    post(system, "Employee.synced", json!({}), n).await;
+                }
+            })
+            .await;
+            assert_eq!(usage, Usage { requests: Usage::only("sqs:SendMessage", 10), ..Usage::default() });
+
+            // A forged one is none.
+            let (usage, ()) = used(system, "webhook", async || {
+                let body = event("Employee.synced", json!({}), 11);
+                let signature = signed(&body, "another-key");
+                for _ in 0..10 {
+                    let answer = Delivery { body: body.clone(), signature: Some(&signature) }.post(system).await;
+                    assert_eq!(answer.0, 401);
+                }
+            })
+            .await;
+            let reads = usage.requests.get("secretsmanager:GetSecretValue").copied().unwrap_or_default();
+            assert!(reads <= 1, "an unknown key is looked for once: {usage:?}");
+            assert_eq!(usage.requests.values().sum::<u64>(), reads, "{usage:?}");
+
+            // The one event that carries a token has it encrypted.
+            let (usage, ()) = used(system, "webhook", async || {
+                post(system, "LinkedAccount.linked", json!({"account_token": "a-token", "is_relink": false}), 12).await;
+            })
+            .await;
+            let both = [("kms:Encrypt".to_owned(), 1), ("sqs:SendMessage".to_owned(), 1)];
+            assert_eq!(usage.requests, BTreeMap::from(both));
+        },
+    );
+}
+
+#[test]
+fn a_link_token_for_a_pending_attempt_is_one_write_and_one_call_to_merge() {
+    alone(
+        || Setup::default().without_schedule(),
+        async |system| {
+            let api = system.api("org_acme").await;
+            api.link_token("hris").await;
+            let route = "POST /api/hris/v1/link-token";
+            let calls = system.sandbox().calls(route).await;
+            let (usage, _) = used(system, "link-token", async || api.link_token("hris").await).await;
+            assert_eq!(usage.requests, Usage::only("dynamodb:PutItem", 1));
+            assert_eq!(usage.accounts, Capacity { read: 0.0, write: 1.0 });
+            assert_eq!(system.sandbox().calls(route).await - calls, 1);
+        },
+    );
+}
+
+/// Units of a full read whatever its length: it is opened, swept in eight shards, closed, and told.
+const ONCE: f64 = 16.0;
+
+/// A synced account of 200 employees in pages of five, whom nobody polls unless the test does.
+fn quiet() -> Setup {
+    Setup::default().employees(200).without_webhooks().without_schedule().sandbox(json!({"max_page_size": 5}))
+}
+
+/// Connects, and polls until the first sync is stored.
+async fn connected(system: &System, minutes: &mut Minutes) -> Connected {
+    let api = system.api("org_acme").await;
+    let account = system.connect(&api, "hris", "bamboohr").await;
+    until("the first sync is stored", BOUND * 2, async || {
+        minutes.pass(system).await;
+        match api.account(&account.id).await["initial_sync_completed"].as_bool() {
+            Some(true) => Ok(()),
+            _ => Err("it is not".to_owned()),
+        }
+    })
+    .await;
+    settled(system).await;
+    account
+}
+
+/// The schedule in a test's hand.
+struct Minutes(Timestamp);
+
+impl Minutes {
+    async fn pass(&mut self, system: &System) {
+        self.skip(system, 1).await;
+    }
+
+    /// Lets `count` minutes pass, of which the schedule missed all but the last.
+    async fn skip(&mut self, system: &System, count: i64) {
+        self.0 += SignedDuration::from_mins(count);
+        system.stack.tick(self.0).await;
+    }
+}
+
+/// Waits until nothing is queued or being worked on.
+async fn settled(system: &System) {
+    until("the queues are empty", BOUND, async || {
+        let depths = system.stack.queue_depths().await;
+        let busy = depths.into_iter().find(|(_, depth)| *depth != Default::default());
+        busy.map_or(Ok(()), |(queue, depth)| Err(format!("{queue}: {depth:?}")))
+    })
+    .await;
+}
+
+#[test]
+fn an_idle_poll_writes_nothing_and_what_did_not_change_is_not_written_again() {
+    alone(quiet, async |system| {
+        let mut minutes = Minutes(Timestamp::now());
+        let account = connected(system, &mut minutes).await;
+        let api = system.api("org_acme").await;
+
+        // A day in one tick: every slot of the wheel comes round, so the account is polled, once.
+        minutes.skip(system, 1_440).await;
+        settled(system).await;
+        let polls = system.sandbox().calls("GET /api/hris/v1/sync-status").await;
+        let before = Usage::of(system, "poller");
+        let (worker, ()) = used(system, "sync-worker", async || {
+            minutes.skip(system, 1_440).await;
+            settled(system).await;
+        })
+        .await;
+        assert!(system.sandbox().calls("GET /api/hris/v1/sync-status").await > polls, "it was polled");
+        assert_eq!((worker.accounts.write, worker.records.write), (0.0, 0.0), "{worker:?}");
+        let poller = Usage::of(system, "poller").since(&before);
+        assert_eq!(poller.accounts.write, 1.0, "its own row, once a run, whatever the number of accounts: {poller:?}");
+
+        // Everything again: no record is written, and a page costs what its commit costs.
+        let route = "GET /api/hris/v1/employees";
+        let pages = system.sandbox().calls(route).await;
+        let (full, ()) = used(system, "sync-worker", async || {
+            let sync = json!({"mode": "full", "models": ["hris.Employee"]});
+            api.post(&format!("/v1/linked-accounts/{}/sync", account.id), sync, 202).await;
+            settled(system).await;
+        })
+        .await;
+        let pages = (system.sandbox().calls(route).await - pages) as f64;
+        assert!(pages >= 40.0, "it was read in full: {pages} pages");
+        assert_eq!(full.records.write, 0.0, "{full:?}");
+        let most = 3.0 * pages + ONCE;
+        assert!(full.accounts.write <= most, "{} units for {pages} pages: {full:?}", full.accounts.write);
+
+        // Half of the records change: each is one write, of one unit or, where it stays over 1 kB, of two.
+        let changed = system.sandbox().mark(&account.merge_id, "mutate", "hris.Employee", 100).await;
+        let (changes, ()) = used(system, "sync-worker", async || {
+            system.sandbox().start_sync(&account.merge_id).await;
+            until("Merge's sync is over", BOUND, async || {
+                let status =
+                    api.get(&format!("/v1/linked-accounts/{}/sync-status?refresh=true", account.id), 200).await;
+                match status["sync_complete"].as_bool() {
+                    Some(true) => Ok(()),
+                    _ => Err(status.to_string()),
+                }
+            })
+            .await;
+            minutes.skip(system, 1_440).await;
+            settled(system).await;
+        })
+        .await;
+        let changed = changed.len() as f64;
+        assert!((changed..=2.0 * changed).contains(&changes.records.write), "{changes:?}");
+    });
+}
+
+fn event(name: &str, data: serde_json::Value, n: usize) -> Vec<u8> {
+    let id = format!("00000000-0000-4000-8000-{n:012}");
+    json!({"hook": {"event": name}, "linked_account": {"id": id, "category": "hris"}, "data": data})
+        .to_string()
+        .into_bytes()
+}
+
+async fn post(system: &System, name: &str, data: serde_json::Value, n: usize) {
+    let body = event(name, data, n);
+    let signature = signed(&body, KEY);
+    let answer = Delivery { body, signature: Some(&signature) }.post(system).await;
+    assert_eq!(answer.0, 200);
+}

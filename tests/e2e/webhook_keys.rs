@@ -1,0 +1,66 @@
+//! Rotation of Merge's signature key: the old one is taken while it is listed, the new one as soon as it is.
+
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
+use serde_json::json;
+
+use crate::harness::{BOUND, Delivery, Setup, System, alone, signed, until};
+
+/// A genuine ping, whose bytes no other test sends.
+fn ping(n: u32) -> Vec<u8> {
+    json!({"hook": {"event": "Universe.ended"}, "n": n}).to_string().into_bytes()
+}
+
+async fn post(system: &System, n: u32, key: &str) -> u16 {
+    let body = ping(n);
+    let signature = signed(&body, key);
+    let (status, answer) = Delivery { body, signature: Some(&signature) }.post(system).await;
+    assert_eq!(answer, "", "every answer is empty");
+    status
+}
+
+/// Puts other keys in the secret, as the operator does.
+async fn keys(system: &System, keys: &str) {
+    let deployment = system.stack.deployment();
+    let secret = deployment.secrets.iter().find(|secret| secret.logical_id == "WebhookKeysSecret").expect("the secret");
+    let config = aws_sdk_secretsmanager::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(system.ready().region.clone()))
+        .endpoint_url(&system.ready().aws)
+        .credentials_provider(Credentials::new("test", "test", None, None, "e2e"))
+        .build();
+    let client = aws_sdk_secretsmanager::Client::from_conf(config);
+    client.put_secret_value().secret_id(&secret.name).secret_string(keys).send().await.expect("new keys");
+}
+
+/// Ends the processes that know the keys of before; what comes meanwhile is answered 5xx and sent again. How a process
+/// that lives on learns of new keys is tested beside the handler, where its clock can be moved.
+async fn fresh_processes(system: &System, n: u32) {
+    system.stack.kill_workers("webhook");
+    until("a fresh process judges", BOUND, async || match post(system, n, "the-newer-key").await {
+        200 => Ok(()),
+        status => Err(format!("answered {status}")),
+    })
+    .await;
+}
+
+#[test]
+fn checklist_06_during_a_rotation_both_keys_are_taken_and_afterwards_only_the_new_one() {
+    alone(
+        || Setup::default().without_schedule(),
+        async |system| {
+            assert_eq!(post(system, 1, "dev-webhook-key").await, 200);
+            assert_eq!(system.counted("WebhookOlderKey"), 0);
+
+            // Merge has a new key, and the operator puts it before the old one.
+            keys(system, r#"["the-newer-key","dev-webhook-key"]"#).await;
+            fresh_processes(system, 2).await;
+            assert_eq!(post(system, 3, "dev-webhook-key").await, 200, "the previous key, while it is listed");
+            assert_eq!(system.counted_by("WebhookOlderKey", "1"), 1, "a metric says which key that was");
+
+            // The rotation is over.
+            keys(system, r#"["the-newer-key"]"#).await;
+            fresh_processes(system, 4).await;
+            assert_eq!(post(system, 5, "dev-webhook-key").await, 401, "the removed key");
+        },
+    );
+}
