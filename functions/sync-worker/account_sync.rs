@@ -124,7 +124,7 @@ pub async fn go_on(
 }
 
 /// `pages_before`: committed pages when the message was sent, zero at the start of a chain.
-async fn run(asked: Run<'_>, account: LinkedAccount, pages_before: u64) -> Result<(), WorkError> {
+async fn run(asked: Run<'_>, mut account: LinkedAccount, pages_before: u64) -> Result<(), WorkError> {
     if !account.status.connected() {
         return Ok(());
     }
@@ -149,7 +149,9 @@ async fn run(asked: Run<'_>, account: LinkedAccount, pages_before: u64) -> Resul
             return Ok(());
         }
     };
-
+    if let Some(details) = &findings.details {
+        account = worker.linking.guarded(account, details, worker.now()).await?;
+    }
     findings.missed = known::was_missed(worker, &account, &rows, &checkpoints);
 
     // 2. Fetch what is readable, models side by side within the account's allowance.

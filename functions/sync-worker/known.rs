@@ -35,6 +35,10 @@ pub async fn of_hint(
         telemetry::count_by(Metric::LookSkipped, "held", 1);
         return Ok(None);
     }
+    if account.status != AccountStatus::Complete {
+        // Something new to read, where nothing was expected: somebody may have relinked the account, and elsewhere.
+        return Ok(Some(Ask::StatusAndAccount));
+    }
     let told: Option<Vec<(&Endpoint, Timestamp)>> = models
         .iter()
         .map(|model| {

@@ -110,7 +110,7 @@ impl Linking {
             if !account.status.connected() {
                 return Change::Keep;
             }
-            elsewhere = guard::led_elsewhere(account, claim, details);
+            elsewhere = guard::led_elsewhere(account, claim.integration.as_ref(), details);
             relink(account, claim, details, same_token, again, now);
             guard::hold(account, elsewhere.as_ref(), now);
             Change::Write
@@ -194,6 +194,9 @@ fn relink(
     }
     if claim.public_token_hash.is_some() {
         account.public_token_hash.clone_from(&claim.public_token_hash);
+    }
+    if let Some(told) = claim.integration.as_ref().filter(|told| told.slug == account.integration.slug) {
+        account.integration = told.clone();
     }
     let status = status_of(details);
     if account.status != status {

@@ -3,11 +3,14 @@
 
 use jiff::Timestamp;
 
-use super::Claim;
+use super::{LinkError, Linking};
 use crate::{
     domain::account::{Integration, LinkedAccount},
     merge::AccountDetails,
-    store::events::{Event, EventKind},
+    store::{
+        accounts::Change,
+        events::{Event, EventKind, SYSTEM},
+    },
     telemetry::{self, Metric},
 };
 
@@ -20,8 +23,43 @@ pub(super) struct Elsewhere {
     organization_changed: bool,
 }
 
-/// Compares an account with what Merge says of it after a relink. What either side does not know is no difference.
-pub(super) fn led_elsewhere(account: &LinkedAccount, claim: &Claim, details: &AccountDetails) -> Option<Elsewhere> {
+impl Linking {
+    /// Compares an account with what Merge says of it now: its data may come before any word of the relink that led
+    /// elsewhere. Answers the account as it stands then.
+    pub async fn guarded(
+        &self,
+        account: LinkedAccount,
+        details: &AccountDetails,
+        now: Timestamp,
+    ) -> Result<LinkedAccount, LinkError> {
+        if led_elsewhere(&account, None, details).is_none() {
+            return Ok(account);
+        }
+        let mut elsewhere = None;
+        let changed = self.store.change_account(&account.organization, account.id, |account| {
+            elsewhere = led_elsewhere(account, None, details).filter(|_| account.status.connected());
+            if elsewhere.is_none() {
+                return Change::Keep;
+            }
+            hold(account, elsewhere.as_ref(), now);
+            account.updated_at = now;
+            Change::Write
+        });
+        let account = changed.await?.unwrap_or(account);
+        if let Some(elsewhere) = elsewhere {
+            self.record(&account, elsewhere.event(now, SYSTEM)).await;
+        }
+        Ok(account)
+    }
+}
+
+/// Compares an account with what Merge says of it. What either side does not know is no difference. `told`: what an
+/// exchange said about the system.
+pub(super) fn led_elsewhere(
+    account: &LinkedAccount,
+    told: Option<&Integration>,
+    details: &AccountDetails,
+) -> Option<Elsewhere> {
     let slug = details.integration_slug.as_deref().filter(|slug| !slug.is_empty());
     let integration_changed =
         slug.is_some_and(|slug| !account.integration.slug.is_empty() && slug != account.integration.slug);
@@ -30,7 +68,7 @@ pub(super) fn led_elsewhere(account: &LinkedAccount, claim: &Claim, details: &Ac
     if !integration_changed && !organization_changed {
         return None;
     }
-    let told = claim.integration.clone().filter(|integration| Some(integration.slug.as_str()) == slug);
+    let told = told.filter(|integration| Some(integration.slug.as_str()) == slug).cloned();
     let known = || Integration {
         name: details.integration_name.clone().unwrap_or_default(),
         slug: slug.unwrap_or_default().to_owned(),
