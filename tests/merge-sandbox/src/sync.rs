@@ -161,6 +161,12 @@ impl Account {
         (queued, last)
     }
 
+    /// Sets back when the queued runs of these models begin.
+    pub fn began_at(&mut self, models: &[String], start: Time) {
+        let queued = self.syncs.iter_mut().filter(|state| models.contains(&state.model_id));
+        queued.filter_map(|state| state.run.as_mut()).for_each(|run| run.start = start);
+    }
+
     /// Ends the run under way without a result; what it has not brought yet is left to the next.
     fn abandon(&mut self, position: usize, now: Time) {
         if self.syncs[position].run.take().is_some_and(|run| run.begun) {

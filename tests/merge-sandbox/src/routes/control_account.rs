@@ -49,6 +49,8 @@ struct WantedSync {
     result: Option<SyncStatus>,
     /// Of each model's run, in real time: not divided by speed.
     duration_ms: Option<i64>,
+    /// The runs began so long ago.
+    began_ms_ago: Option<i64>,
 }
 
 fn start_sync(world: &mut World, id: &str, wanted: WantedSync, now: Time) -> Result<Value, Reply> {
@@ -73,6 +75,9 @@ fn start_sync(world: &mut World, id: &str, wanted: WantedSync, now: Time) -> Res
         account.status = Status::Complete;
     }
     let (model_ids, finishes_at) = account.begin(&model_ids, plan);
+    if let Some(ago) = wanted.began_ms_ago {
+        account.began_at(&model_ids, now.plus_millis(-ago));
+    }
     Ok(json!({"model_ids": model_ids, "finishes_at": finishes_at.to_string()}))
 }
 
