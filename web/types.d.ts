@@ -59,11 +59,12 @@ interface LinkedAccount {
   category: string;
   status: "INCOMPLETE" | "COMPLETE" | "RELINK_NEEDED" | "IDLE" | "DELETING" | "DELETED";
   health: Health;
-  open_issues: { type: string; message: string; first_seen: string; last_seen: string }[];
+  open_issues: { id: string; type: string; message: string; first_seen: string; last_seen: string }[];
   integration: IntegrationName | null;
   display_name: string | null;
   is_duplicate: boolean | null;
   duplicate_ignored: boolean;
+  deletions_held: boolean;
   initial_sync_completed: boolean;
   records: number;
   data_fresh_as_of: string | null;

@@ -3,6 +3,7 @@
 //! One function of six routes, told apart by method and the last part of the path.
 
 mod list;
+mod patch;
 mod sync;
 
 use lambda_http::Request;
@@ -10,19 +11,15 @@ use shared::{
     ambient,
     api::{
         access,
-        accounts::{AccountView, EventList, EventView, PatchAccount},
-        allowance, cursor,
+        accounts::{AccountView, EventList, EventView},
+        cursor,
     },
     config,
-    domain::{account::LinkedAccount, ids::RequestedId},
+    domain::ids::RequestedId,
     http::{self, Answer, Caller, Problem, Scope},
     linking::Linking,
     queue::Queue,
-    store::{
-        accounts::{Change, Found},
-        events::{Event, EventKind},
-        limits::Counter,
-    },
+    store::accounts::Found,
 };
 
 /// What the function works with.
@@ -36,9 +33,6 @@ pub struct Accounts {
     pub limit: config::RefreshLimit,
     pub refused: config::RefusedLimit,
 }
-
-/// The longest name of an account, in characters.
-const LONGEST_NAME: usize = 100;
 
 /// Answers one request.
 pub async fn handle(accounts: &Accounts, request: Request) -> Result<Answer, Problem> {
@@ -56,7 +50,7 @@ pub async fn handle(accounts: &Accounts, request: Request) -> Result<Answer, Pro
         ("GET", "sync-status") => sync::status(accounts, &caller, id, &request).await,
         ("GET", "events") => events(accounts, &caller, id, &request).await,
         ("POST", "sync") => sync::request(accounts, &caller, id, &request).await,
-        ("PATCH", _) => patch(accounts, &caller, id, &request).await,
+        ("PATCH", _) => patch::patch(accounts, &caller, id, &request).await,
         ("GET", _) => get(accounts, &caller, id).await,
         _ => Err(Problem::not_found()),
     }
@@ -69,55 +63,6 @@ async fn get(accounts: &Accounts, caller: &Caller, id: RequestedId) -> Result<An
         Found::Account(account) => http::ok(&AccountView::of_account(&account, now)),
         Found::Pending(slot) => http::ok(&AccountView::of_pending(&slot, now)),
     }
-}
-
-/// `PATCH /v1/linked-accounts/{id}`: its name, and whether its duplicates are minded.
-async fn patch(accounts: &Accounts, caller: &Caller, id: RequestedId, request: &Request) -> Result<Answer, Problem> {
-    let store = &accounts.linking.store;
-    let patch: PatchAccount = http::body(request)?;
-    let name = patch.display_name.map(|name| name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()));
-    if let Some(Some(name)) = &name
-        && (name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control))
-    {
-        return Err(Problem::invalid("display_name has at most 100 characters and no line breaks."));
-    }
-    let id = access::readable(store, &caller.organization, id).await?.id;
-    let now = ambient::now();
-    allowance::take(store, &caller.organization, Counter::Patch, accounts.limit.0, now).await?;
-
-    let mut happened = Vec::new();
-    let account = store.change_account(&caller.organization, id, |account| {
-        happened = apply(account, name.as_ref(), patch.duplicate_ignored);
-        if happened.is_empty() {
-            return Change::Keep;
-        }
-        account.updated_at = now;
-        Change::Write
-    });
-    let account = account.await?.ok_or_else(Problem::not_found)?;
-    for kind in happened {
-        let event = Event::new(now, kind, &caller.subject);
-        let event = match kind {
-            EventKind::DuplicateIgnored => event.with("ignored", account.duplicate_ignored),
-            _ => event,
-        };
-        store.add_event(id, &event, ambient::uuid(), accounts.retention.history).await?;
-    }
-    http::ok(&AccountView::of_account(&account, now))
-}
-
-/// Changes what differs, and says what that was.
-fn apply(account: &mut LinkedAccount, name: Option<&Option<String>>, ignored: Option<bool>) -> Vec<EventKind> {
-    let mut happened = Vec::new();
-    if let Some(name) = name.filter(|name| **name != account.display_name) {
-        account.display_name.clone_from(name);
-        happened.push(EventKind::Renamed);
-    }
-    if let Some(ignored) = ignored.filter(|ignored| *ignored != account.duplicate_ignored) {
-        account.duplicate_ignored = ignored;
-        happened.push(EventKind::DuplicateIgnored);
-    }
-    happened
 }
 
 /// `GET /v1/linked-accounts/{id}/events`: the timeline, newest first.

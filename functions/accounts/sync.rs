@@ -38,6 +38,9 @@ const ASK_EVERY: Duration = Duration::from_secs(15);
 /// How often the same sync is queued, on the schedule's clock.
 const SYNC_EVERY: Duration = Duration::from_secs(5);
 
+/// How often the connected system is read again, on the schedule's clock.
+const RESYNC_EVERY: Duration = Duration::from_secs(60);
+
 /// `GET /v1/linked-accounts/{id}/sync-status`.
 pub async fn status(
     accounts: &Accounts,
@@ -168,13 +171,17 @@ fn known(accounts: &Accounts, account: &LinkedAccount, models: Vec<String>) -> R
     Ok(known)
 }
 
-/// Has Merge read the connected system again. Our own fetch goes on without it.
+/// Has the connected system read again. Our own fetch goes on without it. A plan may count how often that is done: of
+/// several who ask, one does it.
 async fn resync(accounts: &Accounts, account: &LinkedAccount, now: Timestamp) -> Result<ProviderResync, Problem> {
     if account.status == AccountStatus::RelinkNeeded {
         return Ok(ProviderResync::Unavailable);
     }
+    let (store, every) = (&accounts.linking.store, accounts.clock.real(RESYNC_EVERY));
+    if !store.take_turn(account.id, "resync", every, now).await? {
+        return Ok(ProviderResync::Debounced);
+    }
     // A plan without resyncs refuses every one of them.
-    let store = &accounts.linking.store;
     let Ok(risked) = Risked::take(store, &account.organization, accounts.refused, now).await else {
         return Ok(ProviderResync::Unavailable);
     };
@@ -191,7 +198,8 @@ async fn resync(accounts: &Accounts, account: &LinkedAccount, now: Timestamp) ->
     }
 }
 
-async fn send(
+/// Queues a sync.
+pub async fn send(
     accounts: &Accounts,
     account: &LinkedAccount,
     mode: SyncMode,

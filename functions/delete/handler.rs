@@ -78,6 +78,7 @@ fn mark(account: &mut LinkedAccount, now: Timestamp) -> Change {
         first_sync_completed: account.facts.initial_sync_completed,
         age_seconds: now.as_second() - account.created_at.as_second(),
         sync_interval_seconds: None,
+        webhooks_arrive: false,
     });
     account.due = Due::every(class, account.id);
     Change::Write

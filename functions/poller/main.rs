@@ -15,11 +15,12 @@ use tracing::Instrument;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let (logging, aws, tables, queue): (config::Logging, Aws, config::Tables, config::Queue) = config::load()?;
+    type Sections = (config::Logging, Aws, config::Tables, config::Queue, config::Poller);
+    let (logging, aws, tables, queue, settings): Sections = config::load()?;
     telemetry::init(&logging);
     let sdk = aws::sdk_config(&aws)?;
     let store = Store::connect(&sdk, &tables);
-    let poller = &Poller { store, queue: Queue::new(&sdk, &queue), reserve: Duration::from_secs(10) };
+    let poller = &Poller { store, queue: Queue::new(&sdk, &queue), reserve: Duration::from_secs(10), settings };
     lambda_runtime::run(service_fn(|event: LambdaEvent<Tick>| async move {
         let left = event.context.deadline().elapsed().map_or_else(|ahead| ahead.duration(), |_| Duration::ZERO);
         let span = telemetry::invocation(&event.context.request_id);

@@ -24,9 +24,10 @@ use super::{
     absence::{self, Standing},
     deletion,
     endpoint_sync::{End, EndpointSync, Readable, Report},
+    known,
     page_fetch::take_budget,
-    signals,
-    state::{self, Findings},
+    parking, signals,
+    state::{self, Findings, Trigger},
 };
 
 /// Models fetched side by side: enough to use the largest plan's allowance at half a second a page.
@@ -35,7 +36,7 @@ const MODELS_AT_ONCE: usize = 4;
 /// Which of Merge's answers a run needs anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
-    /// How far the syncs are, and whether the account is well.
+    /// How far the syncs are, and whether the account is well: its status and its issues.
     StatusAndAccount,
     Status,
     /// Nothing: what was stored says enough.
@@ -48,6 +49,7 @@ struct Run<'a> {
     of: &'a AccountRef,
     invocation: &'a Invocation,
     ask: Ask,
+    trigger: Trigger,
     /// Empty: all.
     only: Vec<&'static Endpoint>,
     /// A person asked: lists that rest because they are broken are tried all the same.
@@ -55,8 +57,8 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(worker: &'a Worker, of: &'a AccountRef, invocation: &'a Invocation, ask: Ask) -> Self {
-        Self { worker, of, invocation, ask, only: Vec::new(), insists: false }
+    fn new(worker: &'a Worker, of: &'a AccountRef, invocation: &'a Invocation, ask: Ask, trigger: Trigger) -> Self {
+        Self { worker, of, invocation, ask, trigger, only: Vec::new(), insists: false }
     }
 }
 
@@ -66,7 +68,7 @@ pub async fn poll(worker: &Worker, of: &AccountRef, invocation: &Invocation) -> 
     match account.status {
         AccountStatus::Deleting => deletion::delete(worker, of, invocation).await,
         AccountStatus::Deleted => deletion::retire(worker, account, invocation).await,
-        _ => run(Run::new(worker, of, invocation, Ask::StatusAndAccount), account, 0).await,
+        _ => run(Run::new(worker, of, invocation, Ask::StatusAndAccount, Trigger::Poll), account, 0).await,
     }
 }
 
@@ -78,7 +80,7 @@ pub async fn hinted(
     invocation: &Invocation,
 ) -> Result<(), WorkError> {
     let of = AccountRef { organization: account.organization.clone(), account: account.id };
-    run(Run::new(worker, &of, invocation, ask), account, 0).await
+    run(Run::new(worker, &of, invocation, ask, Trigger::Webhook), account, 0).await
 }
 
 /// What somebody asked for.
@@ -102,7 +104,8 @@ pub async fn requested(
         SyncMode::Full => ask_in_full(worker, of, &only, request.at.min(worker.now())).await?,
     };
     let Some(account) = account else { return Ok(()) };
-    let mut asked = Run::new(worker, of, invocation, Ask::StatusAndAccount);
+    parking::release_for(worker, &account, invocation).await?;
+    let mut asked = Run::new(worker, of, invocation, Ask::StatusAndAccount, Trigger::Request);
     asked.only = only;
     asked.insists = true;
     run(asked, account, 0).await
@@ -143,20 +146,26 @@ pub async fn go_on(
     if account.chain != chain {
         return Ok(());
     }
-    run(Run::new(worker, of, invocation, Ask::Stored), account, pages).await
+    run(Run::new(worker, of, invocation, Ask::Stored, Trigger::Continuation), account, pages).await
 }
 
 /// `pages_before`: committed pages when the message was sent, zero at the start of a chain.
-async fn run(asked: Run<'_>, account: LinkedAccount, pages_before: u64) -> Result<(), WorkError> {
+async fn run(asked: Run<'_>, mut account: LinkedAccount, pages_before: u64) -> Result<(), WorkError> {
     if !account.status.connected() {
         return Ok(());
     }
     let worker = asked.worker;
-    let mut findings = Findings::default();
+    let mut findings = Findings { trigger: asked.trigger, ..Findings::default() };
+    let stored = worker.store.sync_status(account.id).await?;
+    let checkpoints = worker.store.checkpoints(account.id).await?;
+    if asked.trigger == Trigger::Poll && known::poll_is_needless(worker, &account, stored.as_ref(), &checkpoints) {
+        telemetry::count_by(Metric::LookSkipped, "poll", 1);
+        return Ok(());
+    }
 
     // 1. The account's token, and what Merge says about its syncs and the account itself.
     let token = worker.linking.token_of(&account).await?;
-    let rows = match statuses(&asked, &account, &token, &mut findings).await? {
+    let rows = match statuses(&asked, &account, &token, stored, &mut findings).await? {
         Statuses::Rows(rows) => rows,
         Statuses::Refused(error) => return put_off(worker, &account, &error).await,
         Statuses::NotBefore(at) => {
@@ -166,9 +175,12 @@ async fn run(asked: Run<'_>, account: LinkedAccount, pages_before: u64) -> Resul
             return Ok(());
         }
     };
+    if let Some(details) = &findings.details {
+        account = worker.linking.guarded(account, details, worker.now()).await?;
+    }
+    findings.missed = known::was_missed(worker, &account, &rows, &checkpoints);
 
     // 2. Fetch what is readable, models side by side within the account's allowance.
-    let checkpoints = worker.store.checkpoints(account.id).await?;
     let mut reports = fetch(&asked, &account, &token, &rows, checkpoints.clone()).await?;
 
     // 3. Say on the account's row what that means.
@@ -228,10 +240,10 @@ async fn statuses(
     asked: &Run<'_>,
     account: &LinkedAccount,
     token: &AccountToken,
+    stored: Option<StoredSyncStatus>,
     findings: &mut Findings,
 ) -> Result<Statuses, WorkError> {
     let worker = asked.worker;
-    let stored = worker.store.sync_status(account.id).await?;
     if let (Ask::Stored, Some(stored)) = (asked.ask, &stored) {
         return Ok(Statuses::Rows(stored.rows.clone()));
     }
@@ -251,6 +263,7 @@ async fn statuses(
             Ok(details) => findings.details = Some(details),
             Err(error) => return Ok(Statuses::Refused(error)),
         }
+        signals::look_around(worker, account, findings).await;
     }
     for model in sync_status::unknown_models(&rows, account.category) {
         tracing::info!(model, "Merge names a model that this build does not know");
@@ -286,6 +299,7 @@ async fn fetch(
         .filter(|(endpoint, _)| met.insert(endpoint.slug()) && wanted(endpoint))
         .map(|(endpoint, status)| (endpoint, Readable::Status(status)))
         .collect();
+    let deletions_held = account.notes.deletions_held_since.is_some();
     let mut reports: Vec<Report> = Vec::new();
     for depth in 1.. {
         let level = stream::iter(work).map(|(endpoint, readable)| {
@@ -299,6 +313,7 @@ async fn fetch(
                 invocation: asked.invocation,
                 endpoint,
                 again: facts.unreadable.contains_key(&slug),
+                deletions_held,
             };
             let full_since = facts.full_read.as_ref().and_then(|read| read.since_for(&slug));
             async move { sync.run(checkpoint, &readable, full_since).await }

@@ -27,7 +27,7 @@ use shared::{
 use super::{
     Invocation, WorkError, Worker,
     absence::{self, Standing},
-    state::add_event,
+    announce::add_event,
 };
 
 /// Where an account that is gone at Merge waits for its retention to end.

@@ -34,6 +34,8 @@ pub struct EndpointSync<'a> {
     pub endpoint: &'static Endpoint,
     /// It was broken when it was last tried.
     pub again: bool,
+    /// A relink led elsewhere: what is deleted there stays here until somebody says that it is meant so.
+    pub deletions_held: bool,
 }
 
 /// What says how far an endpoint may be read.

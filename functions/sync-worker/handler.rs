@@ -5,14 +5,18 @@
 
 mod absence;
 mod account_sync;
+mod announce;
 mod bus;
+mod census;
 mod deletion;
 mod endpoint_sync;
 mod held;
+mod known;
 mod nested_sync;
 mod outcome;
 mod page_fetch;
 mod page_write;
+mod parking;
 mod rotation;
 mod signals;
 mod state;
@@ -37,7 +41,7 @@ use shared::{
         message::{Message, Work},
         window::{Brake, Cadence},
     },
-    linking::{LinkedEvent, Linking},
+    linking::Linking,
     merge::{MergeClient, RateBudget},
     queue::Queue,
     store::Store,
@@ -187,19 +191,12 @@ async fn apply(worker: &Worker, record: &SqsMessage, invocation: &Invocation) ->
     let merge_id = &message.merge_id;
     tracing::debug!(%merge_id, work = ?message.work, "message");
     match message.work {
-        Work::Linked { end_user_origin_id, category, is_relink, token } => {
-            let event = LinkedEvent {
-                merge_id,
-                end_user_origin_id: &end_user_origin_id,
-                category: &category,
-                is_relink,
-                token: token.as_deref(),
-            };
-            signals::linked(worker, event, invocation).await
-        }
-        Work::Synced { .. } | Work::RecordsChanged {} => signals::hint(worker, merge_id, invocation).await,
+        Work::Linked { .. } | Work::Issue { .. } => parking::parkable(worker, &message, invocation).await,
+        Work::Census { minute, step } => census::take(worker, minute, step, invocation).await,
+        Work::Parked { .. } => parking::release(worker, merge_id, invocation).await,
+        Work::Synced { models, finished } => signals::hint(worker, merge_id, &models, &finished, invocation).await,
+        Work::RecordsChanged {} => signals::hint(worker, merge_id, &[], &Default::default(), invocation).await,
         Work::Deleted {} => signals::deleted(worker, merge_id).await,
-        Work::Issue(issue) => signals::issue(worker, merge_id, &issue, invocation).await,
         Work::Poll { of, .. } => account_sync::poll(worker, &of, invocation).await,
         Work::Sync { of, mode, models, requested_at, .. } => {
             let request = account_sync::Request { mode, models: &models, at: requested_at };

@@ -190,14 +190,15 @@ async fn absent(
 }
 
 /// Whether the brake keeps what is missing below a parent: all that a window deletes for being absent counts together.
-/// What is below a deleted parent is not absent: Merge said that the parent is gone.
+/// What is below a deleted parent is not absent: Merge said that the parent is gone. While a relink holds deletions, it is
+/// held all the same.
 async fn is_held(
     sync: &EndpointSync<'_>,
     checkpoint: &mut Checkpoint,
     parent: &Parent,
     missing: &[Gone],
 ) -> Result<bool, WorkError> {
-    if parent.deleted {
+    if parent.deleted && !sync.deletions_held {
         return Ok(false);
     }
     let absent = missing.len() as u64 + parents_of(checkpoint).map_or(0, |parents| parents.absent);

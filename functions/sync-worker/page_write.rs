@@ -50,6 +50,9 @@ impl EndpointSync<'_> {
                 Ok(incoming) => incoming,
                 Err(error) => return Ok(Err(telemetry::chain(&error))),
             };
+            if incoming.deleted && self.deletions_held {
+                continue;
+            }
             match newest.get(&incoming.key) {
                 Some(other) if other.modified_at > incoming.modified_at => {}
                 _ => drop(newest.insert(incoming.key.clone(), incoming)),

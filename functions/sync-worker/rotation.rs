@@ -11,7 +11,7 @@ use shared::{
     },
 };
 
-use super::{WorkError, Worker, account_sync, state::add_event};
+use super::{WorkError, Worker, account_sync, announce::add_event};
 
 /// Gives an account a new token. It runs in the account's message group, so no sync is under way with the old one.
 pub async fn rotate(worker: &Worker, of: &AccountRef) -> Result<(), WorkError> {

@@ -1,11 +1,14 @@
 //! What webhooks say: somebody linked, something became readable, an issue opened or closed, an account is gone. Each
 //! is checked against Merge or merely noted; none is believed.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use shared::{
     domain::{
-        account::{AccountStatus, Issue, IssueStatus, LinkedAccount},
+        account::{AccountStatus, LinkedAccount},
         ids::MergeLinkedAccountId,
+        issue,
         message::IssueEvent,
     },
     linking::{Admission, LinkedEvent},
@@ -20,7 +23,9 @@ use super::{
     Invocation, WorkError, Worker,
     absence::{self, Standing},
     account_sync::{self, Ask},
-    state::{add_event, set_status},
+    announce::{add_event, announce, tell},
+    census, known,
+    state::{Findings, set_status},
 };
 
 /// `LinkedAccount.linked`: completes a reservation whose page was closed, or notes a relink; either way what Merge has
@@ -38,14 +43,40 @@ pub async fn linked(worker: &Worker, event: LinkedEvent<'_>, invocation: &Invoca
     }
 }
 
-/// `sync_completed`, `{Model}.synced` or a record event: looks at the account. Unknown accounts are counted and left, and
-/// one that Merge wants left alone is looked at by its wake. A wake that is set for a broken list alone holds up no other.
-pub async fn hint(worker: &Worker, merge_id: &MergeLinkedAccountId, invocation: &Invocation) -> Result<(), WorkError> {
-    let minute = worker.settings.clock.minute(worker.now());
-    match known(worker, merge_id).await? {
-        Some(account) if account.due.wakes_after(minute) && account.facts.unreadable.is_empty() => Ok(()),
-        Some(account) => account_sync::hinted(worker, account, Ask::Status, invocation).await,
+/// `sync_completed`, `{Model}.synced` or a record event: looks at the account, if that can lead to anything. Unknown accounts
+/// are counted and left, and one that Merge wants left alone is looked at by its wake.
+pub async fn hint(
+    worker: &Worker,
+    merge_id: &MergeLinkedAccountId,
+    models: &[String],
+    finished: &BTreeMap<String, Timestamp>,
+    invocation: &Invocation,
+) -> Result<(), WorkError> {
+    let Some(account) = known(worker, merge_id).await? else { return Ok(()) };
+    match known::of_hint(worker, &account, models, finished).await? {
+        Some(ask) => account_sync::hinted(worker, account, ask, invocation).await,
         None => Ok(()),
+    }
+}
+
+/// Asks with the key alone about the account: its issues; where somebody does not mind its duplicates, who they are; and
+/// whether a system that was not offered any more is back.
+/// What Merge does not answer now stays as it was.
+pub async fn look_around(worker: &Worker, account: &LinkedAccount, findings: &mut Findings) {
+    match worker.merge.issues(account.category, &account.merge_id).await {
+        Ok(issues) => findings.issues = Some(issues),
+        Err(error) => tracing::info!(error = telemetry::chain(&error), "the account's issues are not known"),
+    }
+    if account.notes.unavailable_since.is_some() {
+        let slug = &account.integration.slug;
+        findings.offered_again = census::catalogue(worker).await.is_some_and(|offered| offered.contains(slug));
+    }
+    let duplicate = findings.details.as_ref().is_some_and(|details| details.is_duplicate == Some(true));
+    if duplicate && account.duplicate_ignored {
+        match worker.merge.duplicates(&account.merge_id).await {
+            Ok(set) => findings.duplicates = Some(set),
+            Err(error) => tracing::info!(error = telemetry::chain(&error), "the account's duplicates are not known"),
+        }
     }
 }
 
@@ -91,6 +122,7 @@ pub async fn gone(worker: &Worker, account: &LinkedAccount) -> Result<(), WorkEr
                 return Change::Keep;
             }
             set_status(account, AccountStatus::Deleted, now);
+            account.facts.trouble = None;
             account.due = super::deletion::resting_place(account.id);
             account.updated_at = now;
             Change::Write
@@ -100,66 +132,37 @@ pub async fn gone(worker: &Worker, account: &LinkedAccount) -> Result<(), WorkEr
         // The category is free for the next account at once.
         worker.store.free_slot(&account.organization, account.category, account.id).await?;
         add_event(worker, &account, &Event::new(now, EventKind::Disconnected, SYSTEM)).await?;
+        tell(worker, &account).await?;
     }
     Ok(())
 }
 
-/// `Issue.*`: opens or closes the issue on the account's row.
+/// `Issue.*` of an account of ours: opens or closes the issue on its row.
 pub async fn issue(
     worker: &Worker,
-    merge_id: &MergeLinkedAccountId,
+    account: LinkedAccount,
     event: &IssueEvent,
     invocation: &Invocation,
 ) -> Result<(), WorkError> {
-    let Some(account) = known(worker, merge_id).await? else { return Ok(()) };
     let now = worker.now();
-    let mut turned = None;
+    let (mut before, mut turn) = (None, None);
     let noted = worker
         .store
         .change_account(&account.organization, account.id, |account| {
-            let standing = account.issues.get(&event.issue_id);
-            let next = Issue {
-                kind: event.kind,
-                status: event.status,
-                description: event.description.clone(),
-                first_seen: standing.map_or(event.first_incident_time.unwrap_or(now), |issue| issue.first_seen),
-                last_seen: event.last_incident_time.unwrap_or(now),
-                is_muted: event.is_muted,
-            };
-            if standing == Some(&next) {
+            let read = account.clone();
+            turn = issue::note(&mut account.issues, event, now);
+            if *account == read {
                 return Change::Keep;
             }
-            let was_open = standing.is_some_and(|issue| issue.status == IssueStatus::Ongoing);
-            let is_open = next.status == IssueStatus::Ongoing;
-            turned = match (was_open, is_open) {
-                (false, true) => Some(EventKind::IssueOpened),
-                (true, false) => Some(EventKind::IssueResolved),
-                _ => None,
-            };
-            account.issues.insert(event.issue_id.clone(), next);
-            forget_old_issues(account);
             account.updated_at = now;
+            before = Some(read);
             Change::Write
         })
         .await?;
-    let (Some(account), Some(kind)) = (noted, turned) else { return Ok(()) };
-    let detail = serde_json::to_value(event.kind).unwrap_or_default();
-    add_event(worker, &account, &Event::new(now, kind, SYSTEM).with("kind", detail)).await?;
+    let (Some(account), Some(before), Some(turn)) = (noted, before, turn) else { return Ok(()) };
+    announce(worker, &before, &account, &[turn]).await?;
     // An issue often comes with a changed status, and a resolved one with data that can be read again.
     account_sync::hinted(worker, account, Ask::StatusAndAccount, invocation).await
-}
-
-/// How many resolved issues a row keeps; the timeline has them all.
-const RESOLVED_KEPT: usize = 20;
-
-fn forget_old_issues(account: &mut LinkedAccount) {
-    let resolved = account.issues.iter().filter(|(_, issue)| issue.status == IssueStatus::Resolved);
-    let mut resolved: Vec<_> = resolved.map(|(id, issue)| (issue.last_seen, id.clone())).collect();
-    resolved.sort_unstable();
-    let surplus = resolved.len().saturating_sub(RESOLVED_KEPT);
-    for (_, id) in resolved.into_iter().take(surplus) {
-        account.issues.remove(&id);
-    }
 }
 
 async fn known(worker: &Worker, merge_id: &MergeLinkedAccountId) -> Result<Option<LinkedAccount>, WorkError> {

@@ -1,5 +1,5 @@
 //! The account's row after a run: status, counts, freshness, trouble, poll class. Written once per run and only when
-//! something differs, so that an idle poll writes nothing. Changes that people must hear of go to the event bus.
+//! something differs, so that an idle poll writes nothing.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -8,11 +8,11 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use shared::{
-    ambient,
     domain::{
-        account::{AccountStatus, LinkedAccount, SyncFacts, Trouble, TroubleCode, UnreadableList},
-        health::{self, HealthState},
-        message::AccountRef,
+        account::{AccountStatus, LinkedAccount, SyncFacts, Trouble, TroubleCode, UnreadableList, fingerprint},
+        ids::MergeLinkedAccountId,
+        issue::{self, Turn},
+        message::{AccountRef, IssueEvent},
         schedule::{Due, PollFacts, poll_class},
         sync_status::{self, SyncState, SyncStatus},
         window::Checkpoint,
@@ -28,18 +28,65 @@ use shared::{
 use super::{
     WorkError, Worker,
     account_sync::trouble_of,
-    bus::Notice,
+    announce::{add_event, announce},
     endpoint_sync::{End, Report},
+    known,
 };
 
 /// How long Merge is left alone when it does not say how long it wants to be.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(60);
 
+/// A sync of Merge's that has been running for so long is not expected to end well.
+const LONGEST_SYNC: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Webhooks count as arriving for so long after the last one: two of the rarest rounds.
+const WEBHOOK_EVERY: Duration = Duration::from_secs(48 * 60 * 60);
+
+/// That one arrived is not noted more often than this.
+const NOTE_WEBHOOK_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// A fetch that a poll led to may take this long beyond the class's interval.
+const FETCH_TAKES: i64 = 300;
+
+/// A relink and the sync that follows it begin at about the same time, by two clocks.
+const RELINK_SYNC_BEFORE: SignedDuration = SignedDuration::from_mins(2);
+
+/// What led to a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Trigger {
+    Webhook,
+    Poll,
+    Request,
+    #[default]
+    Continuation,
+}
+
+impl Trigger {
+    /// A word for metrics.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Poll => "poll",
+            Self::Request => "request",
+            Self::Continuation => "continuation",
+        }
+    }
+}
+
 /// What a run found out about the account.
 #[derive(Debug, Default)]
 pub struct Findings {
+    pub trigger: Trigger,
     /// Merge's own words about the account.
     pub details: Option<AccountDetails>,
+    /// All of its issues.
+    pub issues: Option<Vec<IssueEvent>>,
+    /// The set of duplicates that it belongs to.
+    pub duplicates: Option<Vec<MergeLinkedAccountId>>,
+    /// The system had not been offered any more, and is.
+    pub offered_again: bool,
+    /// A sync of Merge's had ended that no webhook told of.
+    pub missed: bool,
     pub trouble: Option<TroubleCode>,
     /// Merge asked to be left alone; the run ended early.
     pub backpressure: Option<MergeError>,
@@ -66,6 +113,7 @@ impl Findings {
         for window in &report.finished {
             telemetry::count(Metric::WindowFinished, 1);
             let counts = window.counts;
+            self.measure(worker, account, window.upper);
             if counts.added + counts.updated + counts.deleted == 0 {
                 continue;
             }
@@ -108,6 +156,21 @@ impl Findings {
     }
 }
 
+impl Findings {
+    /// How late what Merge had finished at `finished` is here, and whether the account's class promises better.
+    fn measure(&self, worker: &Worker, account: &LinkedAccount, finished: Timestamp) {
+        telemetry::count_by(Metric::ChangesSeen, self.trigger.word(), 1);
+        let Some(class) = account.due.poll_class().filter(|_| account.facts.initial_sync_completed) else { return };
+        let lag = worker.now().duration_since(finished).as_secs().max(0);
+        let promised =
+            worker.settings.clock.real(Duration::from_secs(class.minutes() * 60)).as_secs() as i64 + FETCH_TAKES;
+        telemetry::count_by(Metric::DataLag, class.label(), lag.unsigned_abs());
+        if lag > promised {
+            telemetry::count_by(Metric::DataLate, class.label(), 1);
+        }
+    }
+}
+
 /// Merge does not serve us: notes why, and when to try again.
 pub async fn hold_back(
     worker: &Worker,
@@ -147,13 +210,13 @@ pub async fn save(
     findings: Findings,
 ) -> Result<Option<LinkedAccount>, WorkError> {
     let now = worker.now();
-    let mut before = None;
+    let (mut before, mut turns) = (None, Vec::new());
     let saved = worker
         .store
         .change_account(&of.organization, of.account, |account| {
             before = Some(account.clone());
             let read = account.clone();
-            apply(worker, account, checkpoints, rows, &findings, now);
+            turns = apply(worker, account, checkpoints, rows, &findings, now);
             if *account == read {
                 return Change::Keep;
             }
@@ -162,11 +225,12 @@ pub async fn save(
         })
         .await?;
     if let (Some(before), Some(after)) = (before, &saved) {
-        announce(worker, &before, after, now).await?;
+        announce(worker, &before, after, &turns).await?;
     }
     Ok(saved)
 }
 
+/// What the findings make of the account. Answers how its issues turned.
 fn apply(
     worker: &Worker,
     account: &mut LinkedAccount,
@@ -174,9 +238,9 @@ fn apply(
     rows: &[SyncStatus],
     findings: &Findings,
     now: Timestamp,
-) {
+) -> Vec<Turn> {
     if !account.status.connected() {
-        return;
+        return Vec::new();
     }
     if let Some(details) = &findings.details {
         if details.status.connected() {
@@ -185,14 +249,19 @@ fn apply(
         account.is_duplicate = details.is_duplicate;
         account.deletion.missing_since = None;
     }
-    let first_sync_failed = rows.iter().any(SyncStatus::first_sync_failed).then_some(TroubleCode::FirstSyncFailed);
+    if findings.offered_again {
+        account.notes.unavailable_since = None;
+    }
+    note_duplicates(account, findings.duplicates.as_deref());
+    note_webhooks(worker, account, findings, now);
+    let turns = findings.issues.as_ref().map(|listed| issue::compare(&mut account.issues, listed, now));
     account.facts.unreadable.retain(|slug, _| !findings.read.contains(slug));
     for slug in &findings.broken {
         let found = UnreadableList::found(account.facts.unreadable.get(slug), now);
         account.facts.unreadable.insert(slug.clone(), found);
     }
     let broken = (!account.facts.unreadable.is_empty()).then_some(TroubleCode::ContractBroken);
-    let trouble = findings.trouble.or(broken).or(first_sync_failed);
+    let trouble = findings.trouble.or(broken).or(trouble_at_merge(worker, rows));
     account.facts.trouble = trouble.map(|code| match &account.facts.trouble {
         Some(standing) if standing.code == code => standing.clone(),
         _ => Trouble { code, since: now },
@@ -204,12 +273,60 @@ fn apply(
         account.facts.full_read = None;
     }
     account.chain += u64::from(findings.chain_moves);
+    account.due = due(worker, account, rows, findings.resume_at, now);
+    turns.unwrap_or_default()
+}
+
+/// A duplicate that was not there when the others were ignored is to be minded again.
+fn note_duplicates(account: &mut LinkedAccount, set: Option<&[MergeLinkedAccountId]>) {
+    let Some(set) = set else { return };
+    let known = |id: &MergeLinkedAccountId| {
+        *id == account.merge_id || account.notes.ignored_duplicates.contains(&fingerprint(id.as_str()))
+    };
+    if !set.iter().all(known) {
+        account.duplicate_ignored = false;
+        account.notes.ignored_duplicates.clear();
+    }
+}
+
+fn note_webhooks(worker: &Worker, account: &mut LinkedAccount, findings: &Findings, now: Timestamp) {
+    let seen_at = &mut account.notes.webhook_seen_at;
+    match findings.trigger {
+        Trigger::Webhook if seen_at.is_none_or(|at| at < known::before(worker, NOTE_WEBHOOK_EVERY)) => {
+            *seen_at = Some(now);
+        }
+        Trigger::Poll if findings.missed && seen_at.take().is_some() => {
+            telemetry::count(Metric::WebhookMissing, 1);
+            tracing::warn!(account = %account.id, "a webhook did not come");
+        }
+        _ => {}
+    }
+}
+
+/// Trouble that Merge's own syncs are in.
+fn trouble_at_merge(worker: &Worker, rows: &[SyncStatus]) -> Option<TroubleCode> {
+    if rows.iter().any(SyncStatus::first_sync_failed) {
+        return Some(TroubleCode::FirstSyncFailed);
+    }
+    sync_status::overlong(rows, known::before(worker, LONGEST_SYNC)).then_some(TroubleCode::SyncTimeout)
+}
+
+/// When the account is looked at next.
+fn due(
+    worker: &Worker,
+    account: &LinkedAccount,
+    rows: &[SyncStatus],
+    resume_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Due {
+    let arrived_since = known::before(worker, WEBHOOK_EVERY);
     let class = poll_class(PollFacts {
         status: account.status,
         first_sync_completed: account.facts.initial_sync_completed,
         age_seconds: now.as_second() - account.created_at.as_second(),
         sync_interval_seconds: sync_status::interval_seconds(rows)
             .map(|seconds| (seconds as f64 * worker.settings.clock.speed) as i64),
+        webhooks_arrive: account.notes.webhook_seen_at.is_some_and(|at| at >= arrived_since),
     });
     // Without Merge's answer the interval is unknown: the class stays.
     let due = if rows.is_empty() {
@@ -218,10 +335,10 @@ fn apply(
         Due::every(class, account.id)
     };
     let retry_at = account.facts.unreadable.values().map(|list| list.retry_at).min();
-    account.due = match findings.resume_at.or(retry_at) {
+    match resume_at.or(retry_at) {
         Some(at) => due.wake(worker.settings.clock.minute(at) + 1),
         None => due,
-    };
+    }
 }
 
 /// Moves an account to another of Merge's statuses.
@@ -252,41 +369,13 @@ fn facts(
         initial_sync_completed: account.facts.initial_sync_completed || all_completed,
         partial: enabled.iter().flatten().any(|c| c.partial),
         data_fresh_as_of: if finished().count() == enabled.len() { finished().min() } else { None },
+        failing: sync_status::failing(rows, account.facts.failing.as_ref()),
+        synced_since_relink: account.relinked_at.is_some_and(|at| {
+            sync_status::synced_since(rows, at.saturating_sub(RELINK_SYNC_BEFORE).unwrap_or(Timestamp::MIN))
+        }),
         last_successful_sync_at: enabled.iter().flatten().filter_map(|c| c.last_synced_at).max(),
         trouble: account.facts.trouble.clone(),
         unreadable: account.facts.unreadable.clone(),
         full_read: account.facts.full_read.clone(),
     }
-}
-
-/// Writes to the timeline what changed, and tells the host product what its users should hear.
-async fn announce(
-    worker: &Worker,
-    before: &LinkedAccount,
-    after: &LinkedAccount,
-    now: Timestamp,
-) -> Result<(), WorkError> {
-    if before.status != after.status {
-        let event = Event::new(now, EventKind::StatusChanged, SYSTEM)
-            .with("from", before.status.as_str())
-            .with("to", after.status.as_str());
-        add_event(worker, after, &event).await?;
-    }
-    if after.facts.initial_sync_completed && !before.facts.initial_sync_completed {
-        add_event(worker, after, &Event::new(now, EventKind::FirstSyncCompleted, SYSTEM)).await?;
-        worker.bus.put(after, Notice::FirstSyncCompleted).await;
-    }
-    let (was, is) = (health::of_account(before, now), health::of_account(after, now));
-    let matters = |state| state == HealthState::ActionNeeded;
-    if was.state != is.state && (matters(was.state) || matters(is.state)) {
-        worker.bus.put(after, Notice::HealthChanged(is)).await;
-    }
-    Ok(())
-}
-
-/// Adds an event to an account's timeline.
-pub async fn add_event(worker: &Worker, account: &LinkedAccount, event: &Event) -> Result<(), WorkError> {
-    let retention = worker.settings.retention.history;
-    worker.store.add_event(account.id, event, ambient::uuid(), retention).await?;
-    Ok(())
 }

@@ -149,7 +149,7 @@ impl Webhook {
                 };
                 Work::Linked { end_user_origin_id, category, is_relink, token }
             }
-            Hint::Synced { models } => Work::Synced { models },
+            Hint::Synced { models, finished } => Work::Synced { models, finished },
             Hint::RecordsChanged => {
                 // However many records changed, one look per account and minute is enough.
                 let minute = shared::ambient::now().as_second().div_euclid(60);
@@ -157,7 +157,7 @@ impl Webhook {
                 Work::RecordsChanged {}
             }
             Hint::Deleted => Work::Deleted {},
-            Hint::Issue(issue) => Work::Issue(issue),
+            Hint::Issue { issue, end_user_origin_id } => Work::Issue { issue, end_user_origin_id },
         };
         Ok((Message::new(merge_id, work), id))
     }

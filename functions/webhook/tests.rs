@@ -1,6 +1,6 @@
 //! The handler over emulated AWS services, with the faults that a black-box test cannot make.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
@@ -100,7 +100,10 @@ async fn a_genuine_delivery_is_queued_as_a_projection_in_its_accounts_group() {
     assert_eq!(world.post(&event, "newest").await, 200);
     let (group, id, text) = world.queued().await.remove(0);
     assert_eq!((group.as_str(), id.as_str()), ("acc-1", DeduplicationId::webhook(&event).as_str()));
-    assert_eq!(Message::parse(&text).unwrap().work, Work::Synced { models: vec!["hris.Employee".to_owned()] });
+    assert_eq!(
+        Message::parse(&text).unwrap().work,
+        Work::Synced { models: vec!["hris.Employee".to_owned()], finished: BTreeMap::new() }
+    );
     assert!(!text.contains("canary"));
 }
 

@@ -323,7 +323,7 @@ def alarms(template):
     if "ApproximateAgeOfOldestMessage" not in watched.get("SyncQueue", {}):
         yield "no alarm watches the queue's age"
     wanted = {"WebhookForged", "WebhookUnavailable", "MergeApiKeyRefused", "MergeError", "DeletionsHeld"}
-    wanted |= {"MergeContractDrift", "ModelDegraded", "AccountsPolled"}
+    wanted |= {"MergeContractDrift", "ModelDegraded", "AccountsPolled", "DataLate", "ParkedExpired"}
     for metric in sorted(wanted - set(watched.get("metrics", {}))):
         yield f"no alarm watches {metric}"
     heartbeat = watched.get("metrics", {}).get("AccountsPolled", {})

@@ -24,7 +24,7 @@ pub use page::{Page, PageLocale, PageMode};
 pub use reader::{ConfigError, Fault, Reader};
 pub(crate) use reader::{is_plain, is_secret};
 pub use sections::{
-    AccountOwner, Clock, EventBus, Identity, Linking, Logging, Merge, Models, Queue, Relay, Retention, Tables,
+    AccountOwner, Clock, EventBus, Identity, Linking, Logging, Merge, Models, Poller, Queue, Relay, Retention, Tables,
     TokenKey, WebhookKeys, Worker,
 };
 

@@ -6,6 +6,7 @@
 //! stored, and nothing is ever deleted at Merge.
 
 mod admission;
+mod guard;
 mod webhook;
 
 use std::{sync::Arc, time::Duration};

@@ -9,6 +9,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::config;
 use crate::domain::message::{DeduplicationId, Message};
@@ -44,6 +45,8 @@ pub enum QueueError {
 
 /// SQS takes ten messages a call.
 const BATCH: usize = 10;
+/// Calls under way at once: a hundred thousand accounts are queued within a run of the poller.
+const BATCHES_AT_ONCE: usize = 16;
 /// Times that the failed items of a batch are sent.
 const ATTEMPTS: u32 = 3;
 /// Grows with each attempt.
@@ -77,10 +80,8 @@ impl Queue {
     /// Sends messages that we originate, ten a call. On an error some may be on the queue; sending all of them again
     /// adds none twice.
     pub async fn send_all(&self, messages: &[Message]) -> Result<(), QueueError> {
-        for batch in messages.chunks(BATCH) {
-            self.send_batch(batch).await?;
-        }
-        Ok(())
+        let batches = stream::iter(messages.chunks(BATCH)).map(|batch| self.send_batch(batch));
+        batches.buffer_unordered(BATCHES_AT_ONCE).try_collect().await
     }
 
     /// Hides a message that failed for `pause`, whole seconds, in place of the rest of the queue's visibility timeout,

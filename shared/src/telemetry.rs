@@ -127,10 +127,30 @@ metrics! {
     ContinuationStuck,
     /// Accounts that the poller queued.
     AccountsPolled,
-    /// Seconds between the schedule and the poller's work.
+    /// Seconds of the schedule that the poller is behind, at the end of a run.
     PollerLag,
+    /// Attempts to connect that nobody finished, counted once a day. Dimension: their age.
+    PendingAttempt,
     /// A census found an account on one side only. Dimension: the side.
     CensusOrphan,
+    /// A message was parked until its account is known. Dimension: its type.
+    MessageParked,
+    /// A parked message found no account in a day. Dimension: its type.
+    ParkedExpired,
+    /// An issue was opened, or came back. Dimension: its kind.
+    IssueOpened,
+    /// A relink led to another system or organization; deletions are held.
+    RelinkedElsewhere,
+    /// Windows that brought something. Dimension: what led to them (webhook, poll, request, continuation).
+    ChangesSeen,
+    /// A poll found a sync that no webhook had told of, on an account whose webhooks used to arrive.
+    WebhookMissing,
+    /// Seconds from the end of Merge's sync to the end of our fetch. Dimension: the poll class.
+    DataLag,
+    /// Fetches that ended later than the poll class promises. Dimension: the poll class.
+    DataLate,
+    /// A poll or a hint found that everything was known, and asked Merge nothing.
+    LookSkipped,
     /// A linked account was deleted and purged.
     AccountPurged,
     /// A request ended in an internal error.

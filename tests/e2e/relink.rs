@@ -90,3 +90,48 @@ async fn still_the_same(system: &System, account: &Connected) {
     assert_eq!(at_merge["end_user_origin_id"], account.origin_id.as_str());
     assert_eq!(at_merge["status"], "COMPLETE");
 }
+
+#[test]
+fn a_relink_that_leads_elsewhere_deletes_nothing_until_it_is_confirmed() {
+    STACK.run(async |system| {
+        system.announce("deletions are held");
+        let api = system.api("org_relink_elsewhere").await;
+        let account = system.connect_and_sync(&api, "hris", "bamboohr").await;
+        let path = format!("/v1/linked-accounts/{}", account.id);
+        let before = Snapshot::take(&api, &account.id, &["hris.Employee"]).await.expect("a snapshot");
+        assert_eq!(api.account(&account.id).await["deletions_held"], false);
+
+        // Somebody signs in to another system; what the first one had is gone there.
+        system.sandbox().act(&account.merge_id, "relink-needed", json!({})).await;
+        api.until_health(&account.id, "action_needed", Some("invalid_credentials")).await;
+        system.sandbox().act(&account.merge_id, "replace-system", json!({"integration_slug": "hibob"})).await;
+        let gone = system.sandbox().mark(&account.merge_id, "delete-records", "hris.Employee", 9).await;
+        let link = api.post(&format!("{path}/relink"), json!({}), 201).await;
+        let link_token = link["link_token"].as_str().unwrap_or_default();
+        let public_token = system.sandbox().link(link_token, "hibob", Outcome::Success).await;
+        let body = json!({"public_token": public_token.expect("a public token"), "category": "hris"});
+        let answer = api.post("/v1/linked-accounts", body, 200).await;
+        assert_eq!((&answer["integration"]["slug"], &answer["deletions_held"]), (&json!("hibob"), &json!(true)));
+        let timeline = api.timeline(&account.id).await;
+        let event = timeline.iter().find(|event| event["type"] == "relinked_elsewhere").expect("in the timeline");
+        assert_eq!((&event["detail"]["from"], &event["detail"]["to"]), (&json!("bamboohr"), &json!("hibob")));
+
+        system.webhooks_settled().await;
+        api.until_health(&account.id, "healthy", None).await;
+        api.post(&format!("{path}/sync"), json!({"mode": "full"}), 202).await;
+        system.idle().await;
+        let held = Snapshot::take(&api, &account.id, &["hris.Employee"]).await.expect("a snapshot");
+        assert_eq!((held.live(), held.tombstones().len()), (before.live(), 0), "nothing was deleted");
+
+        let confirmed = api.patch(&path, json!({"deletions_held": false}), 200).await;
+        assert_eq!(confirmed["deletions_held"], false);
+        until("the deletions are made up for", BOUND, async || {
+            let now = Snapshot::take(&api, &account.id, &["hris.Employee"]).await?;
+            let deleted = now.tombstones().len();
+            if deleted == gone.len() { Ok(()) } else { Err(format!("{deleted} of {}", gone.len())) }
+        })
+        .await;
+        assert_equal(system, &api, &account, &["hris.Employee"]).await;
+        api.patch(&path, json!({"deletions_held": true}), 400).await;
+    });
+}

@@ -66,6 +66,10 @@ export function createAccountsFlow({ config, api, store, language, notices, focu
   /** @param {string} id */
   const find = (id) => store.get().accounts?.find((account) => account.id === id);
 
+  /** Shows an account as the server has just answered it. @param {LinkedAccount} changed */
+  const replaced = (changed) =>
+    store.set({ accounts: (store.get().accounts ?? []).map((a) => (a.id === changed.id ? changed : a)) });
+
   /** @param {LinkedAccount} account */
   const nameOf = (account) =>
     account.display_name ?? account.integration?.name ?? language.category(account.category);
@@ -266,8 +270,7 @@ export function createAccountsFlow({ config, api, store, language, notices, focu
         store.set({ renaming: null });
         focus(`rename-${id}`);
         const changed = await api.change(id, { display_name: name.trim() || null });
-        const accounts = (store.get().accounts ?? []).map((a) => (a.id === id ? changed : a));
-        store.set({ accounts });
+        replaced(changed);
         store.announce(language.t("announce.renamed", { name: nameOf(changed) }));
       }),
 
@@ -286,6 +289,23 @@ export function createAccountsFlow({ config, api, store, language, notices, focu
         store.put("duplicates", id, undefined);
         store.announce(language.t("announce.duplicates_kept"));
         focus(`account-${id}`);
+      }),
+
+    /** Somebody knows of a problem: it is shown again when it comes back. @param {string} id @param {string} issue */
+    hideIssue: (id, issue) =>
+      during(`issue-${issue}`, id, async () => {
+        replaced(await api.change(id, { acknowledge_issues: [issue] }));
+        store.announce(language.t("announce.issue_hidden"));
+        focus(find(id)?.open_issues.length ? `issues-${id}` : `account-${id}`);
+      }),
+
+    /** A fresh login led to a different account, and that is meant so. @param {string} id */
+    confirmElsewhere: (id) =>
+      during(`elsewhere-${id}`, id, async () => {
+        replaced(await api.change(id, { deletions_held: false }));
+        store.announce(language.t("announce.elsewhere_confirmed"));
+        focus(`account-${id}`);
+        hurry();
       }),
 
     /** Takes a person to an account's row. @param {string} id */

@@ -4,10 +4,10 @@
  */
 import { h } from "../vendor/preact.js";
 import { nextUpdate, summarize } from "../progress.js";
+import { elsewhereView, issuesView } from "./attention.js";
 import { duplicatesView } from "./duplicates.js";
 import { icon } from "./icons.js";
 import { accountName, appearance, button, logo, notice } from "./parts.js";
-import { causeOf } from "../timeline.js";
 import { historyView } from "./history.js";
 
 /** @typedef {import("./parts.js").Page} Page */
@@ -55,6 +55,7 @@ export function accountView(page, account) {
       ),
       sentence(page, account, name),
       health.state === "first_sync" || health.state === "connecting" ? firstSync(page, account) : facts(page, account),
+      elsewhereView(page, account),
       duplicatesView(page, account),
       notice(page, `account-${id}`),
       notice(page, `relink-${id}`),
@@ -254,30 +255,6 @@ function actionsView({ state, language, actions }, account, open) {
   );
 }
 
-/** Where several problems are open, each with its own sentence; a single one is told above. @param {Page} page @param {LinkedAccount} account */
-function issues(page, account) {
-  const { language, state } = page;
-  if (account.open_issues.length < 2) return null;
-  const name = accountName(page, account);
-  return h(
-    "div",
-    { class: "history" },
-    h("h4", null, language.t("details.issues")),
-    h(
-      "ul",
-      null,
-      account.open_issues.map((issue) =>
-        h(
-          "li",
-          { key: `${issue.type}-${issue.first_seen}` },
-          h("time", { class: "muted", dateTime: issue.first_seen, title: language.date(issue.first_seen) }, language.moment(issue.first_seen, state.now)),
-          h("span", null, language.t(causeOf(issue.type) ?? "reason.api_error", { name })),
-        ),
-      ),
-    ),
-  );
-}
-
 /** @param {Page} page @param {LinkedAccount} account */
 function details(page, account) {
   const { state, language, actions } = page;
@@ -289,7 +266,7 @@ function details(page, account) {
   return h(
     "div",
     { class: "details", id: `panel-${id}` },
-    issues(page, account),
+    issuesView(page, account),
     showsKinds && summary?.total ? h("h4", null, language.t("details.kinds")) : null,
     showsKinds && summary?.total ? kinds(page, summary) : null,
     h(

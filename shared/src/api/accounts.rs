@@ -7,9 +7,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::{
-    account::{AccountStatus, IssueKind, IssueStatus, LinkedAccount},
+    account::{AccountStatus, LinkedAccount},
     category::Category,
     health::{self, Actor, Health, HealthState, Reason},
+    issue::IssueKind,
 };
 use crate::store::{
     events::{Event, EventKind},
@@ -35,6 +36,8 @@ pub struct AccountView {
     pub is_duplicate: Option<bool>,
     /// The organization knows and does not mind.
     pub duplicate_ignored: bool,
+    /// A relink led to another system or organization: nothing is deleted until somebody says that it is meant so.
+    pub deletions_held: bool,
     /// Every model's complete history is stored.
     pub initial_sync_completed: bool,
     /// Live records over all models.
@@ -66,6 +69,8 @@ pub struct HealthView {
 /// A problem that is not over.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct IssueView {
+    /// Names it when it is acknowledged.
+    pub id: String,
     #[serde(rename = "type")]
     #[schema(value_type = String, example = "bad_api_key")]
     pub kind: IssueKind,
@@ -94,8 +99,9 @@ impl From<Health> for HealthView {
 impl AccountView {
     /// A linked account.
     pub fn of_account(account: &LinkedAccount, now: Timestamp) -> Self {
-        let open = account.issues.values().filter(|issue| issue.status == IssueStatus::Ongoing && !issue.is_muted);
-        let open_issues = open.map(|issue| IssueView {
+        let open = account.issues.iter().filter(|(_, issue)| issue.is_open());
+        let open_issues = open.map(|(id, issue)| IssueView {
+            id: id.clone(),
             kind: issue.kind,
             message: health::message(issue.kind),
             first_seen: issue.first_seen,
@@ -117,6 +123,7 @@ impl AccountView {
             display_name: account.display_name.clone(),
             is_duplicate: account.is_duplicate,
             duplicate_ignored: account.duplicate_ignored,
+            deletions_held: account.notes.deletions_held_since.is_some(),
             initial_sync_completed: account.facts.initial_sync_completed,
             records: account.facts.records,
             data_fresh_as_of: account.facts.data_fresh_as_of,
@@ -138,6 +145,7 @@ impl AccountView {
             display_name: None,
             is_duplicate: None,
             duplicate_ignored: false,
+            deletions_held: false,
             initial_sync_completed: false,
             records: 0,
             data_fresh_as_of: None,
@@ -166,6 +174,12 @@ pub struct PatchAccount {
     /// For the set of duplicates as it stands.
     #[serde(default)]
     pub duplicate_ignored: Option<bool>,
+    /// Ids of open issues that are not to be shown until they come back.
+    #[serde(default)]
+    pub acknowledge_issues: Option<Vec<String>>,
+    /// `false`: the relink to another system or organization is meant so; deletions go on, after a full sync.
+    #[serde(default)]
+    pub deletions_held: Option<bool>,
 }
 
 /// Tells `null` from a field that is left out.

@@ -122,6 +122,8 @@ pub struct SyncRequested {
 #[serde(rename_all = "snake_case")]
 pub enum ProviderResync {
     Requested,
+    /// It was asked for a moment ago, and not again.
+    Debounced,
     /// Not with this plan, or not now.
     Unavailable,
 }

@@ -241,6 +241,26 @@ impl Section for Worker {
     }
 }
 
+/// How the poller spends a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Poller {
+    /// `POLLS_PER_RUN`, accounts, default 20 000: what one run queues at most, each minute. More than are due in a
+    /// minute (a sixtieth of the accounts that are polled hourly, and so on), or the poller falls behind for good; after
+    /// an outage it is the rate at which missed polls are made up for.
+    pub rate: usize,
+    /// `CENSUS_MINUTES`, minutes of the schedule, default 1440: how often Merge's list of accounts is compared with ours.
+    pub census_every: i64,
+}
+
+impl Section for Poller {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            rate: reader.number_or("POLLS_PER_RUN", 20_000_usize, 1, 1_000_000),
+            census_every: reader.number_or("CENSUS_MINUTES", 1_440_i64, 1, 100_000),
+        }
+    }
+}
+
 /// How long things are kept.
 #[derive(Clone, Debug)]
 pub struct Retention {

@@ -1,16 +1,18 @@
-//! A linked account: one connection of one organization to one system, as we hold it; and the issues Merge
-//! reports about it.
+//! A linked account: one connection of one organization to one system, as we hold it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{
     category::Category,
     ids::{AccountId, MergeLinkedAccountId, OrganizationId},
+    issue::Issue,
     origin::EndUserOriginId,
     schedule::Due,
+    sync_status::Failing,
 };
 
 /// Merge's statuses, and two of ours (`DELETING`, `DELETED`).
@@ -92,6 +94,7 @@ pub struct LinkedAccount {
     pub facts: SyncFacts,
     /// A relink completed at this time.
     pub relinked_at: Option<Timestamp>,
+    pub notes: Notes,
     pub deletion: Deletion,
     /// Rises with each continuation of its sync.
     pub chain: u64,
@@ -101,6 +104,32 @@ pub struct LinkedAccount {
     pub updated_at: Timestamp,
     /// Rises with each write; a write over another version is refused.
     pub version: u64,
+}
+
+/// What is kept about an account beside its syncs, so that nothing is told twice and nothing is forgotten.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Notes {
+    /// The host product was last told that somebody must act.
+    pub told_action_needed: bool,
+    /// The host product was told that the complete history is stored.
+    pub told_first_sync: bool,
+    /// Webhooks about the account arrive: one came at this time. `None` once a poll found what no webhook told.
+    pub webhook_seen_at: Option<Timestamp>,
+    /// Hash of the end user's organization as Merge has it.
+    pub end_user_organization: Option<String>,
+    /// A relink led to another system or organization: nothing is deleted until somebody says that it is meant so.
+    pub deletions_held_since: Option<Timestamp>,
+    /// Hashes of Merge's ids of the duplicates that are not minded.
+    pub ignored_duplicates: BTreeSet<String>,
+    /// Merge does not offer the integration any more.
+    pub unavailable_since: Option<Timestamp>,
+}
+
+/// What stands for a name or an id that need not be known, only recognised.
+pub fn fingerprint(text: &str) -> String {
+    let digest = Sha256::digest(text.trim().as_bytes());
+    digest[..8].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// How far the deletion of an account has come, so that a crash repeats no call to Merge and skips no sweep.
@@ -129,6 +158,12 @@ pub struct SyncFacts {
     /// The oldest of the models' upper bounds: everything up to here is stored.
     pub data_fresh_as_of: Option<Timestamp>,
     pub last_successful_sync_at: Option<Timestamp>,
+    /// Syncs of Merge's that fail, one after the other.
+    #[serde(default)]
+    pub failing: Option<Failing>,
+    /// Merge has finished a sync since the last relink.
+    #[serde(default)]
+    pub synced_since_relink: bool,
     /// Trouble that the engine met and that is not over: a stable code such as `merge_unavailable`.
     #[serde(default)]
     pub trouble: Option<Trouble>,
@@ -195,91 +230,10 @@ pub enum TroubleCode {
     AccountTokenRefused,
     /// The first sync failed or was paused at Merge.
     FirstSyncFailed,
+    /// A sync of Merge's has been running for too long.
+    SyncTimeout,
     /// Merge's answers break the contract (repeated cursors, oversized pages).
     ContractBroken,
     /// Deletion waits for Merge.
     DeleteBlocked,
-}
-
-/// A problem that Merge reports about an account.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Issue {
-    pub kind: IssueKind,
-    pub status: IssueStatus,
-    /// Merge's `error_description`, for the operator.
-    pub description: String,
-    pub first_seen: Timestamp,
-    pub last_seen: Timestamp,
-    #[serde(default)]
-    pub is_muted: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum IssueStatus {
-    Ongoing,
-    Resolved,
-}
-
-/// The kinds of issue that Merge describes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum IssueKind {
-    BadApiKey,
-    InvalidLoginCredentials,
-    ExpiredMfa,
-    MissingPermissions,
-    ApiError,
-    ThirdPartyOffline,
-    IssueTypePending,
-    /// A description that we do not know; shown as a general error.
-    Other,
-}
-
-impl IssueKind {
-    /// Reads Merge's `error_description`. Its casing and wording vary between sources, so this looks for the
-    /// words that tell the kinds apart.
-    pub fn of_description(text: &str) -> Self {
-        let text = text.to_ascii_lowercase().replace(['-', '_'], " ");
-        let has = |words: &[&str]| words.iter().all(|w| text.contains(w));
-        if has(&["api key"]) {
-            Self::BadApiKey
-        } else if has(&["multi", "factor"]) || has(&["mfa"]) {
-            Self::ExpiredMfa
-        } else if has(&["login"]) || has(&["invalid", "credential"]) {
-            Self::InvalidLoginCredentials
-        } else if has(&["permission"]) {
-            Self::MissingPermissions
-        } else if has(&["offline"]) {
-            Self::ThirdPartyOffline
-        } else if has(&["pending"]) {
-            Self::IssueTypePending
-        } else if has(&["api error"]) {
-            Self::ApiError
-        } else {
-            Self::Other
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn issue_kinds_are_read_in_any_casing() {
-        for (text, kind) in [
-            ("Bad API Key", IssueKind::BadApiKey),
-            ("BAD_API_KEY", IssueKind::BadApiKey),
-            ("Invalid Login Credentials", IssueKind::InvalidLoginCredentials),
-            ("Expired multi-factor authentication", IssueKind::ExpiredMfa),
-            ("Missing Permissions", IssueKind::MissingPermissions),
-            ("API error", IssueKind::ApiError),
-            ("Third-party offline", IssueKind::ThirdPartyOffline),
-            ("issue type pending", IssueKind::IssueTypePending),
-            ("Something new", IssueKind::Other),
-        ] {
-            assert_eq!(IssueKind::of_description(text), kind, "{text}");
-        }
-    }
 }

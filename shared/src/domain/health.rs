@@ -4,7 +4,8 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::account::{AccountStatus, Issue, IssueKind, IssueStatus, LinkedAccount, TroubleCode};
+use super::account::{AccountStatus, LinkedAccount, TroubleCode};
+use super::issue::{Issue, IssueKind};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -22,6 +23,7 @@ pub enum HealthState {
     Disconnected,
 }
 
+/// Why. `docs/health.md` says how each comes about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
@@ -36,7 +38,10 @@ pub enum Reason {
     Checking,
     Partial,
     FirstSyncFailed,
+    SyncTimeout,
+    ContinuedFailures,
     Idle,
+    IntegrationUnavailable,
     Duplicate,
     RelinkNeeded,
     RelinkIneffective,
@@ -86,14 +91,22 @@ pub fn of_pending(reserved_at: Timestamp, now: Timestamp) -> Health {
     }
 }
 
+/// Syncs that have failed so often, and for so long, are not expected to succeed by themselves.
+const FAILURES: u32 = 3;
+const FAILING_FOR: SignedDuration = SignedDuration::from_hours(14 * 24);
+
 /// Health of a linked account.
 pub fn of_account(account: &LinkedAccount, now: Timestamp) -> Health {
     let (state, reason, actor, since) = judge(account, now);
-    let connected = account.status.connected();
-    Health { state, reason, actor, can_refresh: connected, can_reconnect: connected, since }
+    let can_reconnect = account.status.connected();
+    // Where every sync fails, or the system is not offered any more, another one does not help.
+    let hopeless = matches!(reason, Some(Reason::ContinuedFailures | Reason::IntegrationUnavailable));
+    Health { state, reason, actor, can_refresh: can_reconnect && !hopeless, can_reconnect, since }
 }
 
-fn judge(account: &LinkedAccount, now: Timestamp) -> (HealthState, Option<Reason>, Actor, Timestamp) {
+type Judgement = (HealthState, Option<Reason>, Actor, Timestamp);
+
+fn judge(account: &LinkedAccount, now: Timestamp) -> Judgement {
     use Actor::*;
     use HealthState::*;
 
@@ -105,58 +118,102 @@ fn judge(account: &LinkedAccount, now: Timestamp) -> (HealthState, Option<Reason
         }
         AccountStatus::Deleted => return (Disconnected, None, EndUser, since),
         AccountStatus::Incomplete => return (Connecting, Some(Reason::NotFinished), EndUser, since),
-        AccountStatus::RelinkNeeded => {
-            let (reason, actor) = match account.relinked_at {
-                // A relink while it was needed, and it still is.
-                Some(at) if at >= since && now.duration_since(at) >= RELINK_TAKES_EFFECT => {
-                    (Reason::RelinkIneffective, Operator)
-                }
-                _ => open_issue(account)
-                    .and_then(|issue| needs_relink(issue.kind))
-                    .map_or((Reason::RelinkNeeded, EndUser), |reason| (reason, EndUser)),
-            };
-            return (ActionNeeded, Some(reason), actor, since);
-        }
+        AccountStatus::RelinkNeeded => return relink_needed(account, now),
         AccountStatus::Complete | AccountStatus::Idle => {}
     }
+    let issue = open_issue(account).map(|issue| (of_issue(issue.kind), issue.first_seen));
+    needs_a_person(account, issue, now)
+        .or_else(|| issue.map(|((state, reason, actor), since)| (state, Some(reason), actor, since)))
+        .or_else(|| works_in_part(account))
+        .unwrap_or_else(|| works(account))
+}
+
+fn relink_needed(account: &LinkedAccount, now: Timestamp) -> Judgement {
+    let since = account.status_since;
+    // A relink while it was needed, and it still is.
+    let relinked = account.relinked_at.filter(|at| *at >= since);
+    let ineffective =
+        |at: Timestamp| account.facts.synced_since_relink || now.duration_since(at) >= RELINK_TAKES_EFFECT;
+    if relinked.is_some_and(ineffective) {
+        return (HealthState::ActionNeeded, Some(Reason::RelinkIneffective), Actor::Operator, since);
+    }
+    let known = open_issue(account).and_then(|issue| match of_issue(issue.kind) {
+        (HealthState::ActionNeeded, reason, _) => Some(reason),
+        _ => None,
+    });
+    (HealthState::ActionNeeded, Some(known.unwrap_or(Reason::RelinkNeeded)), Actor::EndUser, since)
+}
+
+/// What an open issue means while the account is otherwise well.
+fn of_issue(kind: IssueKind) -> (HealthState, Reason, Actor) {
+    use Actor::*;
+    use HealthState::*;
+    match kind {
+        IssueKind::BadApiKey => (ActionNeeded, Reason::BadApiKey, EndUser),
+        IssueKind::InvalidLoginCredentials => (ActionNeeded, Reason::InvalidCredentials, EndUser),
+        IssueKind::ExpiredMfa => (ActionNeeded, Reason::MfaExpired, EndUser),
+        IssueKind::MissingPermissions => (ActionNeeded, Reason::MissingPermissions, ProviderAdmin),
+        IssueKind::ThirdPartyOffline => (Degraded, Reason::ProviderOffline, Nobody),
+        IssueKind::IssueTypePending => (Degraded, Reason::Checking, Nobody),
+        IssueKind::ApiError | IssueKind::Other => (Degraded, Reason::ApiError, Operator),
+    }
+}
+
+/// What goes on until somebody does something.
+fn needs_a_person(
+    account: &LinkedAccount,
+    issue: Option<((HealthState, Reason, Actor), Timestamp)>,
+    now: Timestamp,
+) -> Option<Judgement> {
+    use Actor::*;
+    let needed = |reason, actor, since| Some((HealthState::ActionNeeded, Some(reason), actor, since));
     if let Some(at) = trouble(account, &[TroubleCode::AccountTokenRefused]) {
-        return (ActionNeeded, Some(Reason::RelinkNeeded), EndUser, at);
+        return needed(Reason::RelinkNeeded, EndUser, at);
     }
-    if let Some(at) = trouble(account, &[TroubleCode::FirstSyncFailed]) {
-        return (ActionNeeded, Some(Reason::FirstSyncFailed), EndUser, at);
+    if let Some(((HealthState::ActionNeeded, reason, actor), since)) = issue {
+        return needed(reason, actor, since);
     }
-    if let Some(issue) = open_issue(account) {
-        let (state, reason, actor) = match issue.kind {
-            IssueKind::BadApiKey => (ActionNeeded, Reason::BadApiKey, EndUser),
-            IssueKind::InvalidLoginCredentials => (ActionNeeded, Reason::InvalidCredentials, EndUser),
-            IssueKind::ExpiredMfa => (ActionNeeded, Reason::MfaExpired, EndUser),
-            IssueKind::MissingPermissions => (ActionNeeded, Reason::MissingPermissions, ProviderAdmin),
-            IssueKind::ThirdPartyOffline => (Degraded, Reason::ProviderOffline, Nobody),
-            IssueKind::IssueTypePending => (Degraded, Reason::Checking, Nobody),
-            IssueKind::ApiError | IssueKind::Other => (Degraded, Reason::ApiError, Operator),
-        };
-        return (state, Some(reason), actor, issue.first_seen);
+    if let Some(at) = account.notes.unavailable_since {
+        return needed(Reason::IntegrationUnavailable, Operator, at);
     }
+    let for_long = |since| now.duration_since(since) >= FAILING_FOR;
+    if let Some(failing) = account.facts.failing.as_ref().filter(|f| f.count >= FAILURES && for_long(f.since)) {
+        return needed(Reason::ContinuedFailures, EndUser, failing.since);
+    }
+    let at = trouble(account, &[TroubleCode::FirstSyncFailed])?;
+    needed(Reason::FirstSyncFailed, EndUser, at)
+}
+
+/// What passes by itself, or for which our side is to blame.
+fn works_in_part(account: &LinkedAccount) -> Option<Judgement> {
+    use Actor::*;
+    let degraded = |reason, actor, since| Some((HealthState::Degraded, Some(reason), actor, since));
     if let Some(at) = trouble(account, &[TroubleCode::MergeUnavailable, TroubleCode::ApiKeyRefused]) {
-        return (Degraded, Some(Reason::MergeUnavailable), Operator, at);
+        return degraded(Reason::MergeUnavailable, Operator, at);
     }
     if let Some(at) = trouble(account, &[TroubleCode::ContractBroken]) {
-        return (Degraded, Some(Reason::InternalError), Operator, at);
+        return degraded(Reason::InternalError, Operator, at);
     }
     if account.status == AccountStatus::Idle {
-        return (Paused, Some(Reason::Idle), EndUser, since);
+        return Some((HealthState::Paused, Some(Reason::Idle), EndUser, account.status_since));
+    }
+    if let Some(at) = trouble(account, &[TroubleCode::SyncTimeout]) {
+        return degraded(Reason::SyncTimeout, Operator, at);
     }
     if !account.facts.initial_sync_completed {
         let reason = account.facts.partial.then_some(Reason::Partial);
-        return (FirstSync, reason, Nobody, account.created_at);
+        return Some((HealthState::FirstSync, reason, Nobody, account.created_at));
     }
-    if account.facts.partial {
-        return (Degraded, Some(Reason::Partial), Nobody, since);
+    if let Some(failing) = &account.facts.failing {
+        return degraded(Reason::Partial, Nobody, failing.since);
     }
-    if account.is_duplicate == Some(true) && !account.duplicate_ignored {
-        return (Healthy, Some(Reason::Duplicate), EndUser, since);
-    }
-    (Healthy, None, Nobody, since)
+    account.facts.partial.then_some((HealthState::Degraded, Some(Reason::Partial), Nobody, account.status_since))
+}
+
+fn works(account: &LinkedAccount) -> Judgement {
+    let duplicate = account.is_duplicate == Some(true) && !account.duplicate_ignored;
+    let (reason, actor) = if duplicate { (Some(Reason::Duplicate), Actor::EndUser) } else { (None, Actor::Nobody) };
+    (HealthState::Healthy, reason, actor, account.status_since)
 }
 
 fn trouble(account: &LinkedAccount, codes: &[TroubleCode]) -> Option<Timestamp> {
@@ -165,17 +222,7 @@ fn trouble(account: &LinkedAccount, codes: &[TroubleCode]) -> Option<Timestamp> 
 
 /// The open issue that matters most: what a person must repair comes before what heals by itself.
 fn open_issue(account: &LinkedAccount) -> Option<&Issue> {
-    account.issues.values().filter(|i| i.status == IssueStatus::Ongoing && !i.is_muted).min_by_key(|i| i.kind)
-}
-
-fn needs_relink(kind: IssueKind) -> Option<Reason> {
-    match kind {
-        IssueKind::BadApiKey => Some(Reason::BadApiKey),
-        IssueKind::InvalidLoginCredentials => Some(Reason::InvalidCredentials),
-        IssueKind::ExpiredMfa => Some(Reason::MfaExpired),
-        IssueKind::MissingPermissions => Some(Reason::MissingPermissions),
-        _ => None,
-    }
+    account.issues.values().filter(|issue| issue.is_open()).min_by_key(|issue| issue.kind)
 }
 
 /// What one person reads about an issue: never the provider's own text.
@@ -196,131 +243,4 @@ pub fn message(kind: IssueKind) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::domain::{
-        account::{Integration, SyncFacts, Trouble},
-        category::Category,
-        ids::{AccountId, MergeLinkedAccountId, OrganizationId},
-        origin::EndUserOriginId,
-        schedule::{Due, PollClass},
-    };
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    fn account(change: impl FnOnce(&mut LinkedAccount)) -> LinkedAccount {
-        let id = AccountId::new(Uuid::nil());
-        let mut account = LinkedAccount {
-            organization: OrganizationId::parse("org_acme").unwrap(),
-            id,
-            category: Category::Hris,
-            status: AccountStatus::Complete,
-            status_since: at(100),
-            merge_id: MergeLinkedAccountId::parse("m").unwrap(),
-            origin_id: EndUserOriginId::stored("o"),
-            integration: Integration::default(),
-            token: Vec::new(),
-            public_token_hash: None,
-            display_name: None,
-            is_duplicate: None,
-            duplicate_ignored: false,
-            issues: BTreeMap::new(),
-            facts: SyncFacts { initial_sync_completed: true, ..SyncFacts::default() },
-            relinked_at: None,
-            deletion: Default::default(),
-            chain: 0,
-            due: Due::every(PollClass::OneHour, id),
-            created_by: "test".to_owned(),
-            created_at: at(100),
-            updated_at: at(100),
-            version: 1,
-        };
-        change(&mut account);
-        account
-    }
-
-    fn issue(kind: IssueKind, first_seen: i64) -> Issue {
-        Issue {
-            kind,
-            status: IssueStatus::Ongoing,
-            description: String::new(),
-            first_seen: at(first_seen),
-            last_seen: at(first_seen),
-            is_muted: false,
-        }
-    }
-
-    #[track_caller]
-    fn check(change: impl FnOnce(&mut LinkedAccount), state: HealthState, reason: Option<Reason>, actor: Actor) {
-        let health = of_account(&account(change), at(1_000));
-        assert_eq!((health.state, health.reason, health.actor), (state, reason, actor));
-    }
-
-    #[test]
-    fn each_fact_has_its_meaning() {
-        use Actor::*;
-        use HealthState::*;
-        check(|_| {}, Healthy, None, Nobody);
-        check(|a| a.facts.initial_sync_completed = false, FirstSync, None, Nobody);
-        check(|a| a.facts.partial = true, Degraded, Some(Reason::Partial), Nobody);
-        check(|a| a.status = AccountStatus::Idle, Paused, Some(Reason::Idle), EndUser);
-        check(|a| a.status = AccountStatus::Deleting, Disconnecting, None, Nobody);
-        check(|a| a.status = AccountStatus::Deleted, Disconnected, None, EndUser);
-        check(|a| a.is_duplicate = Some(true), Healthy, Some(Reason::Duplicate), EndUser);
-        check(|a| a.status = AccountStatus::RelinkNeeded, ActionNeeded, Some(Reason::RelinkNeeded), EndUser);
-        let trouble = |code| Some(Trouble { code, since: at(5) });
-        check(
-            |a| a.facts.trouble = trouble(TroubleCode::FirstSyncFailed),
-            ActionNeeded,
-            Some(Reason::FirstSyncFailed),
-            EndUser,
-        );
-        check(
-            |a| a.facts.trouble = trouble(TroubleCode::MergeUnavailable),
-            Degraded,
-            Some(Reason::MergeUnavailable),
-            Operator,
-        );
-    }
-
-    #[test]
-    fn what_a_person_must_repair_comes_first() {
-        let health = of_account(
-            &account(|a| {
-                a.issues.insert("1".to_owned(), issue(IssueKind::ThirdPartyOffline, 10));
-                a.issues.insert("2".to_owned(), issue(IssueKind::ExpiredMfa, 20));
-            }),
-            at(1_000),
-        );
-        assert_eq!((health.reason, health.since), (Some(Reason::MfaExpired), at(20)));
-    }
-
-    #[test]
-    fn a_relink_that_changes_nothing_is_for_the_operator() {
-        let day = 86_400;
-        let relinked = account(|a| {
-            a.status = AccountStatus::RelinkNeeded;
-            a.relinked_at = Some(at(200));
-        });
-        assert_eq!(of_account(&relinked, at(200 + day - 1)).reason, Some(Reason::RelinkNeeded));
-        assert_eq!(of_account(&relinked, at(200 + day)).reason, Some(Reason::RelinkIneffective));
-        let needed_since = account(|a| {
-            a.status = AccountStatus::RelinkNeeded;
-            a.status_since = at(300);
-            a.relinked_at = Some(at(200));
-        });
-        assert_eq!(of_account(&needed_since, at(300 + day)).reason, Some(Reason::RelinkNeeded), "an earlier relink");
-    }
-
-    #[test]
-    fn a_reservation_is_abandoned_after_four_hours_and_only_in_words() {
-        assert_eq!(of_pending(at(0), at(14_399)).reason, Some(Reason::NotFinished));
-        assert_eq!(of_pending(at(0), at(14_400)).reason, Some(Reason::Abandoned));
-    }
-}
+mod tests;

@@ -78,6 +78,13 @@ string_id!(
     MergeLinkedAccountId, "Merge linked account id", 64, |b| b.is_ascii_alphanumeric() || b == b'-'
 );
 
+impl MergeLinkedAccountId {
+    /// Stands for no account of Merge's, whose ids are UUIDs: the message group of a census.
+    pub fn census() -> Self {
+        Self("census".to_owned())
+    }
+}
+
 /// Our id of a linked account, from its reservation to its receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AccountId(Uuid);

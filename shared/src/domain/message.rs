@@ -2,15 +2,17 @@
 //! messages of the one before; an allow-listed projection of an event, never its body. It holds no secret: the
 //! one token that a webhook delivers travels encrypted.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{
-    account::{IssueKind, IssueStatus},
     category::Category,
     ids::{AccountId, MergeLinkedAccountId, OrganizationId},
+    issue::{Details, IssueKind, IssueStatus},
 };
 
 /// One queue message: `{"v":1,"type":…}`. Every message belongs to one of Merge's linked accounts, whose id is its
@@ -44,13 +46,35 @@ pub enum Work {
         token: Option<String>,
     },
     /// Webhook `LinkedAccount.sync_completed` or `{Model}.synced`: a hint to pull.
-    Synced { models: Vec<String> },
+    Synced {
+        models: Vec<String>,
+        /// When each model's sync finished, as far as the event says it.
+        #[serde(default)]
+        finished: BTreeMap<String, Timestamp>,
+    },
     /// Webhooks `{Model}.added|changed|removed`: a hint to look, once per account and minute.
     RecordsChanged {},
     /// Webhook `LinkedAccount.deleted`: to be verified.
     Deleted {},
     /// Webhook `Issue.*`.
-    Issue(IssueEvent),
+    Issue {
+        #[serde(flatten)]
+        issue: IssueEvent,
+        /// As Merge sent it: whose account it may become, if it is not ours yet.
+        #[serde(default)]
+        end_user_origin_id: String,
+    },
+    /// The poller, or whoever connected the account, remembers that messages are parked.
+    Parked {
+        /// Minute of the schedule, counted from the Unix epoch.
+        minute: i64,
+    },
+    /// Compare Merge's list of accounts with ours, from this step on.
+    Census {
+        /// Minute of the schedule, counted from the Unix epoch.
+        minute: i64,
+        step: CensusStep,
+    },
     /// The poller found the account due.
     Poll {
         #[serde(flatten)]
@@ -107,6 +131,16 @@ pub enum Work {
     },
 }
 
+/// How far a census has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CensusStep {
+    /// Merge's pages: those of production accounts, then those of test accounts.
+    Theirs { tests: bool, cursor: Option<String> },
+    /// Our slots of the time wheel, by number, and the item of a slot after which to go on.
+    Ours { slot: usize, after: Option<BTreeMap<String, String>> },
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncMode {
@@ -126,7 +160,7 @@ pub enum Decision {
     Discard,
 }
 
-/// An `Issue.*` webhook without its free text for other people.
+/// What Merge says about an issue, by an `Issue.*` webhook or in its list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IssueEvent {
     pub issue_id: String,
@@ -134,8 +168,14 @@ pub struct IssueEvent {
     pub kind: IssueKind,
     /// Merge's `error_description`, for the operator.
     pub description: String,
+    /// Merge's `error_details`, for the operator; never on the queue.
+    #[serde(skip)]
+    pub details: Details,
     pub first_incident_time: Option<Timestamp>,
     pub last_incident_time: Option<Timestamp>,
+    /// It was over and is back.
+    #[serde(default)]
+    pub reopened: bool,
     #[serde(default)]
     pub is_muted: bool,
 }
@@ -166,10 +206,19 @@ impl Message {
         Self { v: 1, merge_id, work }
     }
 
+    /// A census is about no one account; its group is its own.
+    pub fn census(minute: i64, step: CensusStep) -> Self {
+        Self::new(MergeLinkedAccountId::census(), Work::Census { minute, step })
+    }
+
     /// The deduplication id of messages that we originate; webhooks have theirs from the delivery.
     pub fn deduplication_id(&self) -> DeduplicationId {
         DeduplicationId(match &self.work {
             Work::Poll { of, minute } => format!("p:{}:{minute}", of.account),
+            Work::Parked { minute } => format!("h:{}:{minute}", self.merge_id),
+            Work::Census { minute, step } => {
+                format!("s:{minute}:{}", Uuid::from_bytes(digest16(&format!("{step:?}"))))
+            }
             Work::Continue { of, chain, .. } => format!("c:{}:{chain}", of.account),
             Work::Sync { request, .. }
             | Work::Delete { request, .. }
@@ -177,7 +226,11 @@ impl Message {
             | Work::Held { request, .. } => {
                 format!("u:{request}")
             }
-            Work::Linked { .. } | Work::Synced { .. } | Work::RecordsChanged {} | Work::Deleted {} | Work::Issue(_) => {
+            Work::Linked { .. }
+            | Work::Synced { .. }
+            | Work::RecordsChanged {}
+            | Work::Deleted {}
+            | Work::Issue { .. } => {
                 format!("o:{}", Uuid::from_bytes(digest16(&format!("{self:?}"))))
             }
         })
@@ -236,6 +289,26 @@ mod tests {
         );
         assert_eq!(Message::parse(&text).unwrap(), message);
         assert_eq!(message.deduplication_id().as_str(), "p:00000000-0000-0000-0000-000000000000:7");
+    }
+
+    #[test]
+    fn an_issue_travels_without_its_details() {
+        let issue = IssueEvent {
+            issue_id: "i1".to_owned(),
+            status: IssueStatus::Ongoing,
+            kind: IssueKind::ExpiredMfa,
+            description: "Expired MFA".to_owned(),
+            details: Details(vec!["for the operator".to_owned()]),
+            first_incident_time: Timestamp::from_second(60).ok(),
+            last_incident_time: None,
+            reopened: true,
+            is_muted: false,
+        };
+        let work = |issue| Work::Issue { issue, end_user_origin_id: "org_hris".to_owned() };
+        let text = serde_json::to_string(&Message::new(merge_id(), work(issue.clone()))).unwrap();
+        assert!(!text.contains("for the operator"));
+        let without = IssueEvent { details: Details::default(), ..issue };
+        assert_eq!(Message::parse(&text).unwrap(), Message::new(merge_id(), work(without)));
     }
 
     #[test]

@@ -86,6 +86,49 @@ impl SyncStatus {
     }
 }
 
+/// Syncs of Merge's that failed in a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failing {
+    pub count: u32,
+    /// When the first of them ended.
+    pub since: Timestamp,
+    /// When the last of them ended.
+    pub last: Timestamp,
+}
+
+/// Counts on from `before`. First syncs are not counted: they have a meaning of their own. `None` when every model's
+/// last sync brought something.
+pub fn failing(rows: &[SyncStatus], before: Option<&Failing>) -> Option<Failing> {
+    let failed = rows.iter().filter(|row| {
+        row.status != SyncState::Disabled && !row.is_initial_sync && row.last_sync_result == Some(SyncState::Failed)
+    });
+    let (ended, began) = failed.filter_map(|row| Some((row.last_sync_finished?, row.last_sync_start))).max()?;
+    Some(match before {
+        // Models of one round end one after the other: the next failure is of a sync that began after the last one.
+        Some(before) if began.is_none_or(|began| began > before.last) && ended > before.last => {
+            Failing { count: before.count + 1, since: before.since, last: ended }
+        }
+        Some(before) => before.clone(),
+        None => Failing { count: 1, since: ended, last: ended },
+    })
+}
+
+/// A model's sync began before `limit` and has not ended.
+pub fn overlong(rows: &[SyncStatus], limit: Timestamp) -> bool {
+    rows.iter().any(|row| {
+        let running = row.last_sync_start.filter(|start| row.last_sync_finished.is_none_or(|end| end < *start));
+        row.status == SyncState::Syncing && running.is_some_and(|start| start < limit)
+    })
+}
+
+/// Merge has finished a sync that began after `at`.
+pub fn synced_since(rows: &[SyncStatus], at: Timestamp) -> bool {
+    rows.iter().any(|row| match (row.last_sync_start, row.last_sync_finished) {
+        (Some(start), Some(end)) => start >= at && end >= start,
+        _ => false,
+    })
+}
+
 /// The shortest `next_sync_start - last_sync_start` of the models, in seconds.
 pub fn interval_seconds(rows: &[SyncStatus]) -> Option<i64> {
     rows.iter()
@@ -176,6 +219,36 @@ mod tests {
         assert!(row(Done, Some(Done), Some(1), true).complete());
         assert!(row(Syncing, Some(Failed), Some(1), false).complete());
         assert!(!row(PartiallySynced, Some(PartiallySynced), Some(1), true).complete());
+    }
+
+    #[test]
+    fn failures_are_counted_by_round() {
+        use SyncState::*;
+        let at = |s| Timestamp::from_second(s).unwrap();
+        let failed =
+            |start, end| SyncStatus { last_sync_start: Some(at(start)), ..row(Failed, Some(Failed), Some(end), false) };
+        let first = failing(&[failed(10, 20), row(Done, Some(Done), Some(25), false)], None).unwrap();
+        assert_eq!((first.count, first.since, first.last), (1, at(20), at(20)));
+        let same_round = failing(&[failed(10, 20), failed(12, 24)], Some(&first)).unwrap();
+        assert_eq!(same_round.count, 1);
+        let second = failing(&[failed(100, 120)], Some(&first)).unwrap();
+        assert_eq!((second.count, second.since, second.last), (2, at(20), at(120)));
+        assert_eq!(failing(&[row(Done, Some(Done), Some(200), false)], Some(&second)), None);
+        assert_eq!(failing(&[row(Failed, Some(Failed), Some(9), true)], None), None, "a first sync");
+    }
+
+    #[test]
+    fn a_sync_that_runs_too_long_is_told_from_one_that_ended() {
+        use SyncState::*;
+        let at = |s| Timestamp::from_second(s).unwrap();
+        let began =
+            |start, status, end| SyncStatus { last_sync_start: Some(at(start)), ..row(status, None, end, false) };
+        assert!(overlong(&[began(10, Syncing, None)], at(11)));
+        assert!(overlong(&[began(10, Syncing, Some(5))], at(11)), "the end is an earlier one's");
+        assert!(!overlong(&[began(10, Syncing, None)], at(10)));
+        assert!(!overlong(&[began(10, Done, Some(12)), row(Syncing, None, None, true)], at(20)));
+        assert!(synced_since(&[began(10, Done, Some(12))], at(10)));
+        assert!(!synced_since(&[began(10, Syncing, Some(5))], at(10)));
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Admission, Claim, LinkError, Linking, Refusal, Source};
+use super::{Admission, Claim, LinkError, Linking, Refusal, Source, guard};
 use crate::{
     domain::{
-        account::{AccountStatus, Deletion, Integration, LinkedAccount, SyncFacts, TroubleCode},
+        account::{AccountStatus, Deletion, Integration, LinkedAccount, Notes, SyncFacts, TroubleCode},
         message::AccountRef,
         schedule::{Due, PollFacts, poll_class},
     },
@@ -112,11 +112,14 @@ impl Linking {
         }
 
         let earlier = account.public_token_hash.clone();
+        let mut elsewhere = None;
         let changed = self.store.change_account(&owner.organization, owner.account, |account| {
             if account.status == AccountStatus::Deleting {
                 return Change::Keep;
             }
+            elsewhere = guard::led_elsewhere(account, claim.integration.as_ref(), details);
             relink(account, claim, details, same_token, again, now);
+            guard::hold(account, elsewhere.as_ref(), now);
             Change::Write
         });
         let Some(account) = changed.await?.filter(|account| account.status.connected()) else {
@@ -125,6 +128,9 @@ impl Linking {
         self.forget_exchange(earlier, claim).await?;
         if back {
             self.store.hold_slot(&account, now).await?;
+        }
+        if let Some(elsewhere) = elsewhere {
+            self.record(&account, elsewhere.event(now, claim.source.actor())).await;
         }
         if again {
             self.record_admission(&account, EventKind::Relinked, &claim.source, now).await;
@@ -229,6 +235,9 @@ fn relink(
     if claim.public_token_hash.is_some() {
         account.public_token_hash.clone_from(&claim.public_token_hash);
     }
+    if let Some(told) = claim.integration.as_ref().filter(|told| told.slug == account.integration.slug) {
+        account.integration = told.clone();
+    }
     let status = status_of(details);
     if account.status != status {
         account.status = status;
@@ -246,6 +255,7 @@ fn relink(
         first_sync_completed: account.facts.initial_sync_completed,
         age_seconds: now.as_second() - account.created_at.as_second(),
         sync_interval_seconds: None,
+        webhooks_arrive: false,
     });
     account.due = Due::every(class, account.id);
     account.updated_at = now;
@@ -261,8 +271,13 @@ fn status_of(details: &AccountDetails) -> AccountStatus {
 
 fn new_account(claim: &Claim, details: &AccountDetails, slot: &Slot, now: Timestamp) -> LinkedAccount {
     let status = status_of(details);
-    let class =
-        poll_class(PollFacts { status, first_sync_completed: false, age_seconds: 0, sync_interval_seconds: None });
+    let class = poll_class(PollFacts {
+        status,
+        first_sync_completed: false,
+        age_seconds: 0,
+        sync_interval_seconds: None,
+        webhooks_arrive: false,
+    });
     let integration = claim.integration.clone().unwrap_or_else(|| Integration {
         name: details.integration_name.clone().unwrap_or_default(),
         slug: details.integration_slug.clone().unwrap_or_default(),
@@ -286,6 +301,7 @@ fn new_account(claim: &Claim, details: &AccountDetails, slot: &Slot, now: Timest
         issues: Default::default(),
         facts: SyncFacts::default(),
         relinked_at: None,
+        notes: Notes { end_user_organization: details.end_user_organization.clone(), ..Notes::default() },
         deletion: Deletion::default(),
         chain: 0,
         due: Due::every(class, slot.account),

@@ -9,7 +9,7 @@ use super::error::MergeError;
 use super::lists::Walk;
 use super::records::Cursor;
 use super::wire::{Page, WireIntegration, lenient};
-use crate::domain::account::{AccountStatus, Integration};
+use crate::domain::account::{AccountStatus, Integration, fingerprint};
 use crate::domain::category::Category;
 use crate::domain::ids::MergeLinkedAccountId;
 use crate::domain::origin::EndUserOriginId;
@@ -73,6 +73,8 @@ pub struct AccountDetails {
     pub integration_name: Option<String>,
     /// Slug of its integration.
     pub integration_slug: Option<String>,
+    /// Fingerprint of the end user's organization: enough to see that it is another one.
+    pub end_user_organization: Option<String>,
     /// Its credentials are those of another account; `None` for test accounts.
     pub is_duplicate: Option<bool>,
 }
@@ -195,6 +197,8 @@ impl MergeClient {
             #[serde(default, deserialize_with = "lenient")]
             integration_slug: Option<String>,
             #[serde(default, deserialize_with = "lenient")]
+            end_user_organization_name: Option<String>,
+            #[serde(default, deserialize_with = "lenient")]
             is_duplicate: Option<bool>,
         }
         let call = Call::get("account-details", format!("{category}/v1/account-details")).account(account_token);
@@ -206,6 +210,7 @@ impl MergeClient {
             status: AccountStatus::of_merge(answer.status.as_deref().unwrap_or_default()),
             integration_name: answer.integration,
             integration_slug: answer.integration_slug,
+            end_user_organization: answer.end_user_organization_name.as_deref().map(fingerprint),
             is_duplicate: answer.is_duplicate,
         })
     }
@@ -265,6 +270,18 @@ impl MergeClient {
         let call = list(TestAccounts::Exclude).query("id", merge_id.as_str()).query("include_duplicates", "true");
         let page: Page = self.fetch(call).await?;
         Ok(page.results.iter().filter_map(|row| listed(row)).map(|row| row.merge_id).collect())
+    }
+
+    /// Those of at most 100 accounts that Merge has, looked up with the API key alone.
+    pub async fn listed(
+        &self,
+        tests: TestAccounts,
+        ids: &[&MergeLinkedAccountId],
+    ) -> Result<Vec<ListedAccount>, MergeError> {
+        let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
+        let ids = ids.join(",");
+        let page: Page = self.fetch(list(tests).query("page_size", "100").query("ids", &ids)).await?;
+        Ok(page.results.iter().filter_map(|row| listed(row)).collect())
     }
 
     /// One page of all accounts of the organization, whatever their category. Rows without an id are left out.

@@ -69,8 +69,11 @@ impl MergeClient {
         category: Category,
         merge_id: &MergeLinkedAccountId,
     ) -> Result<Vec<IssueEvent>, MergeError> {
-        let call =
-            || Call::get("issues", format!("{category}/v1/issues")).query("linked_account_id", merge_id.as_str());
+        let call = || {
+            let call = Call::get("issues", format!("{category}/v1/issues"));
+            // A muted issue that the list left out would seem to be over.
+            call.query("linked_account_id", merge_id.as_str()).query("include_muted", "true")
+        };
         let rows = self.all_pages(call).await?;
         Ok(keep("Issue", &rows, issue_event))
     }

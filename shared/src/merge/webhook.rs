@@ -7,15 +7,16 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::wire::{issue_event, lenient};
-use crate::domain::account::IssueStatus;
 use crate::domain::ids::MergeLinkedAccountId;
+use crate::domain::issue::IssueStatus;
 use crate::domain::message::IssueEvent;
 use crate::domain::secret::AccountToken;
+use crate::domain::time;
 
 /// An event about a linked account.
 #[derive(Debug)]
@@ -46,13 +47,19 @@ pub enum Hint {
     Synced {
         /// Merge's model ids, or the model name of the event.
         models: Vec<String>,
+        /// When each model's sync finished, as far as the event says it.
+        finished: BTreeMap<String, Timestamp>,
     },
     /// `{Model}.added`, `.changed` or `.removed`.
     RecordsChanged,
     /// `LinkedAccount.deleted`.
     Deleted,
     /// `Issue.new`, `.created`, `.reopened` or `.resolved`.
-    Issue(IssueEvent),
+    Issue {
+        issue: IssueEvent,
+        /// As Merge sent it; may be empty.
+        end_user_origin_id: String,
+    },
 }
 
 impl Hint {
@@ -114,7 +121,7 @@ struct Hook {
     event: Option<String>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 struct Account {
     #[serde(default, deserialize_with = "lenient")]
     id: Option<MergeLinkedAccountId>,
@@ -122,6 +129,13 @@ struct Account {
     category: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     end_user_origin_id: Option<String>,
+}
+
+impl Account {
+    /// The origin id if it can be one of ours.
+    fn origin_id(self) -> String {
+        self.end_user_origin_id.filter(|id| id.len() <= LONGEST_NAME).unwrap_or_default()
+    }
 }
 
 /// Reads a delivery whose signature holds.
@@ -155,15 +169,14 @@ fn hint(event: &str, account: Account, data: Option<&RawValue>) -> Option<Hint> 
     let (subject, action) = event.split_once('.')?;
     match (subject, action) {
         ("LinkedAccount", "linked") => Some(linked(account, data)),
-        ("LinkedAccount", "sync_completed") => Some(Hint::Synced { models: models_of_map(data) }),
+        ("LinkedAccount", "sync_completed") => Some(models_of_map(data)),
         ("LinkedAccount", "deleted") => Some(Hint::Deleted),
         // Events of the account that older settings still send, and those that are never sent.
         ("LinkedAccount", _) => None,
-        ("Issue", "new" | "created" | "reopened") => issue(data, IssueStatus::Ongoing),
-        ("Issue", "resolved") => issue(data, IssueStatus::Resolved),
-        (_, "synced") => {
-            Some(Hint::Synced { models: vec![model_of_object(data).unwrap_or_else(|| subject.to_owned())] })
-        }
+        ("Issue", "new" | "created") => issue(account, data, IssueStatus::Ongoing, false),
+        ("Issue", "reopened") => issue(account, data, IssueStatus::Ongoing, true),
+        ("Issue", "resolved") => issue(account, data, IssueStatus::Resolved, false),
+        (_, "synced") => Some(model_of_object(data, subject)),
         (_, "added" | "changed" | "removed") => Some(Hint::RecordsChanged),
         _ => None,
     }
@@ -179,7 +192,7 @@ fn linked(account: Account, data: Option<&RawValue>) -> Hint {
     }
     let data: Linked = read(data).unwrap_or_default();
     Hint::Linked {
-        end_user_origin_id: account.end_user_origin_id.filter(|id| id.len() <= LONGEST_NAME).unwrap_or_default(),
+        end_user_origin_id: account.clone().origin_id(),
         category: account.category.filter(|name| name.len() <= LONGEST_NAME).unwrap_or_default(),
         is_relink: data.is_relink.unwrap_or(false),
         account_token: data.account_token.filter(|token| !token.is_empty()).map(AccountToken::new),
@@ -187,36 +200,61 @@ fn linked(account: Account, data: Option<&RawValue>) -> Hint {
 }
 
 /// The event says more about an issue's state than the object in it, which may be older.
-fn issue(data: Option<&RawValue>, status: IssueStatus) -> Option<Hint> {
-    let issue = issue_event(data?)?;
-    Some(Hint::Issue(IssueEvent { status, ..issue }))
+fn issue(account: Account, data: Option<&RawValue>, status: IssueStatus, reopened: bool) -> Option<Hint> {
+    let issue = IssueEvent { status, reopened, ..issue_event(data?)? };
+    Some(Hint::Issue { issue, end_user_origin_id: account.origin_id() })
 }
 
 /// `sync_status` of `LinkedAccount.sync_completed`: a map whose keys are model ids.
-fn models_of_map(data: Option<&RawValue>) -> Vec<String> {
+fn models_of_map(data: Option<&RawValue>) -> Hint {
     #[derive(Default, Deserialize)]
-    struct Synced {
-        #[serde(default, deserialize_with = "lenient")]
-        sync_status: Option<BTreeMap<String, IgnoredAny>>,
+    struct Synced<'a> {
+        #[serde(borrow, default)]
+        sync_status: Option<&'a RawValue>,
     }
-    let data: Synced = read(data).unwrap_or_default();
-    let models = data.sync_status.unwrap_or_default().into_keys();
-    models.filter(|model| model.len() <= LONGEST_NAME).take(MOST_MODELS).collect()
+    #[derive(Deserialize)]
+    struct Finish {
+        #[serde(default, deserialize_with = "lenient")]
+        last_sync_finished: Option<String>,
+    }
+    let data: Synced<'_> = read(data).unwrap_or_default();
+    let models: BTreeMap<String, &RawValue> = read(data.sync_status).unwrap_or_default();
+    let models = models.into_iter().filter(|(model, _)| model.len() <= LONGEST_NAME).take(MOST_MODELS);
+    let times: Vec<(String, Option<Timestamp>)> = models
+        .map(|(model, status)| {
+            let finish = read::<Finish>(Some(status)).and_then(|finish| finish.last_sync_finished);
+            (model, finish.as_deref().and_then(time::parse))
+        })
+        .collect();
+    Hint::Synced {
+        finished: times.iter().filter_map(|(model, at)| Some((model.clone(), (*at)?))).collect(),
+        models: times.into_iter().map(|(model, _)| model).collect(),
+    }
 }
 
-/// `sync_status` of `{Model}.synced`: one object.
-fn model_of_object(data: Option<&RawValue>) -> Option<String> {
+/// `sync_status` of `{Model}.synced`: one object. Without it the event's name has to do.
+fn model_of_object(data: Option<&RawValue>, subject: &str) -> Hint {
     #[derive(Deserialize)]
     struct Status {
         model_id: String,
+        #[serde(default, deserialize_with = "lenient")]
+        last_sync_finished: Option<String>,
     }
     #[derive(Deserialize)]
     struct Synced {
         #[serde(default, deserialize_with = "lenient")]
         sync_status: Option<Status>,
     }
-    let data: Synced = read(data)?;
-    Some(data.sync_status?.model_id).filter(|model| !model.is_empty() && model.len() <= LONGEST_NAME)
+    let status = read::<Synced>(data).and_then(|data| data.sync_status);
+    let status = status.filter(|status| !status.model_id.is_empty() && status.model_id.len() <= LONGEST_NAME);
+    match status {
+        Some(status) => {
+            let at = status.last_sync_finished.as_deref().and_then(time::parse);
+            let finished = at.into_iter().map(|at| (status.model_id.clone(), at)).collect();
+            Hint::Synced { models: vec![status.model_id], finished }
+        }
+        None => Hint::Synced { models: vec![subject.to_owned()], finished: BTreeMap::new() },
+    }
 }
 
 fn read<'a, T: Deserialize<'a>>(value: Option<&'a RawValue>) -> Option<T> {
@@ -242,7 +280,7 @@ mod tests {
     #[track_caller]
     fn synced(event: &str, data: Value) -> Vec<String> {
         match delivery(event, data).map(|delivery| delivery.hint) {
-            Ok(Hint::Synced { models }) => models,
+            Ok(Hint::Synced { models, .. }) => models,
             other => panic!("{event}: {other:?}"),
         }
     }
@@ -265,6 +303,15 @@ mod tests {
         let object = json!({"synced_fields": [], "sync_status": {"model_id": "hris.Employee", "status": "DONE"}});
         assert_eq!(synced("Employee.synced", object), ["hris.Employee"]);
         assert_eq!(synced("Employee.synced", json!(null)), ["Employee"]);
+        let timed = json!({"sync_status": {
+            "hris.Employee": {"last_sync_finished": "2026-01-31T09:05:00Z"}, "hris.Team": {"last_sync_finished": 7}, "x": 1,
+        }});
+        let Ok(Hint::Synced { models, finished }) = delivery("LinkedAccount.sync_completed", timed).map(|d| d.hint)
+        else {
+            panic!()
+        };
+        let finished: Vec<&str> = finished.keys().map(String::as_str).collect();
+        assert_eq!((models.len(), finished), (3, vec!["hris.Employee"]));
         let many: serde_json::Map<String, Value> = (0..500).map(|n| (format!("hris.M{n}"), json!({}))).collect();
         assert_eq!(synced("LinkedAccount.sync_completed", json!({ "sync_status": many })).len(), MOST_MODELS);
     }
@@ -290,8 +337,9 @@ mod tests {
         ] {
             let delivery = delivery(event, data.clone()).unwrap();
             assert!(!format!("{delivery:?}").contains("canary"));
-            let Hint::Issue(issue) = delivery.hint else { panic!("{event}") };
-            assert_eq!(issue.status, status, "{event}");
+            let Hint::Issue { issue, end_user_origin_id } = delivery.hint else { panic!("{event}") };
+            assert_eq!((issue.status, end_user_origin_id.as_str()), (status, "org_hris"), "{event}");
+            assert_eq!(issue.reopened, event == "Issue.reopened");
         }
         assert_eq!(delivery("Issue.new", json!({})).map(|_| ()), Err(Ignored::UnknownEvent));
     }

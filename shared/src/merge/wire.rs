@@ -6,7 +6,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::domain::account::{Integration, IssueKind, IssueStatus};
+use super::error::redacted;
+use crate::domain::account::Integration;
+use crate::domain::issue::{Details, IssueKind, IssueStatus};
 use crate::domain::message::IssueEvent;
 use crate::domain::sync_status::{SyncState, SyncStatus};
 use crate::domain::time;
@@ -106,6 +108,8 @@ struct WireIssue {
     #[serde(default, deserialize_with = "lenient")]
     error_description: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
+    error_details: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "lenient")]
     first_incident_time: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     last_incident_time: Option<String>,
@@ -116,11 +120,15 @@ struct WireIssue {
 /// The longest issue description that is kept, in characters.
 const LONGEST_DESCRIPTION: usize = 300;
 
-/// Reads Merge's Issue object, from a webhook's `data` or from the list: its kind, its times and a capped description,
-/// and neither `end_user` nor `error_details`, which quote other people's systems. `None` without an id.
+/// The most details of an issue that are kept.
+const MOST_DETAILS: usize = 5;
+
+/// Reads Merge's Issue object, from a webhook's `data` or from the list: its kind, its times, a capped description and
+/// capped details without what looks like a secret; never `end_user`. `None` without an id.
 pub fn issue_event(issue: &RawValue) -> Option<IssueEvent> {
     let issue: WireIssue = serde_json::from_str(issue.get()).ok()?;
     let description = issue.error_description.unwrap_or_default();
+    let details = issue.error_details.unwrap_or_default();
     Some(IssueEvent {
         issue_id: issue.id.filter(|id| !id.is_empty() && id.len() <= 128)?,
         status: match issue.status.as_deref() {
@@ -129,8 +137,10 @@ pub fn issue_event(issue: &RawValue) -> Option<IssueEvent> {
         },
         kind: IssueKind::of_description(&description),
         description: description.chars().filter(|c| !c.is_control()).take(LONGEST_DESCRIPTION).collect(),
+        details: Details(details.iter().take(MOST_DETAILS).map(|detail| redacted(detail, &[])).collect()),
         first_incident_time: instant(issue.first_incident_time),
         last_incident_time: instant(issue.last_incident_time),
+        reopened: false,
         is_muted: issue.is_muted.unwrap_or(false),
     })
 }
@@ -162,7 +172,7 @@ mod tests {
     fn an_issue_keeps_no_free_data_of_others() {
         let issue = issue_event(&raw(
             r#"{"id":"i1","status":"ONGOING","error_description":"Missing Permissions","end_user":{"email":"canary@x"},
-                "error_details":["canary"],"first_incident_time":"2026-01-01T00:00:00Z","is_muted":null}"#,
+                "error_details":["canary", "the key abcdefgh12345678 is wrong"],"first_incident_time":"2026-01-01T00:00:00Z","is_muted":null}"#,
         ))
         .unwrap();
         assert_eq!(
@@ -170,6 +180,8 @@ mod tests {
             (IssueKind::MissingPermissions, IssueStatus::Ongoing, false)
         );
         assert!(!format!("{issue:?}").contains("canary"));
+        assert!(!serde_json::to_string(&issue).unwrap().contains("canary"), "details are never queued");
+        assert_eq!(issue.details.0, ["canary", "the key [redacted] is wrong"], "they are for the operator");
         assert!(issue_event(&raw(r#"{"status":"ONGOING"}"#)).is_none());
     }
 }

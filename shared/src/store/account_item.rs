@@ -13,9 +13,10 @@ use super::{
     rows::{decode, encode},
 };
 use crate::domain::{
-    account::{AccountStatus, Deletion, Integration, Issue, LinkedAccount, SyncFacts},
+    account::{AccountStatus, Deletion, Integration, LinkedAccount, Notes, SyncFacts},
     category::Category,
     ids::{AccountId, MergeLinkedAccountId, OrganizationId},
+    issue::Issue,
     origin::EndUserOriginId,
     schedule::Due,
     time,
@@ -45,6 +46,8 @@ struct AccountItem {
     facts: SyncFacts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     relinked_at: Option<Timestamp>,
+    #[serde(default)]
+    notes: Notes,
     #[serde(default)]
     deletion: Deletion,
     chain: u64,
@@ -78,6 +81,7 @@ pub(super) fn to_item(account: &LinkedAccount) -> Result<Item, StoreError> {
         issues: account.issues,
         facts: account.facts,
         relinked_at: account.relinked_at,
+        notes: account.notes,
         deletion: account.deletion,
         chain: account.chain,
         due: account.due.key,
@@ -111,6 +115,7 @@ pub(super) fn from_item(item: Item) -> Result<LinkedAccount, StoreError> {
         issues: item.issues,
         facts: item.facts,
         relinked_at: item.relinked_at,
+        notes: item.notes,
         deletion: item.deletion,
         chain: item.chain,
         due: Due { key: item.due, class: item.due_class },
@@ -127,7 +132,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        account::{IssueKind, IssueStatus},
+        issue::{Details, IssueKind, IssueStatus},
         schedule::PollClass,
     };
 
@@ -138,8 +143,11 @@ mod tests {
             kind: IssueKind::BadApiKey,
             status: IssueStatus::Ongoing,
             description: "Bad API key".to_owned(),
+            details: Details(vec!["The key was revoked.".to_owned()]),
             first_seen: at,
             last_seen: at,
+            resolved_at: None,
+            acknowledged_at: Some(at),
             is_muted: false,
         };
         LinkedAccount {
@@ -159,6 +167,7 @@ mod tests {
             issues: BTreeMap::from([("i1".to_owned(), issue)]),
             facts: SyncFacts { records: 12, ..SyncFacts::default() },
             relinked_at: Some(at),
+            notes: Notes { webhook_seen_at: Some(at), ignored_duplicates: ["a".to_owned()].into(), ..Notes::default() },
             deletion: Deletion::default(),
             chain: 3,
             due: Due::every(PollClass::FiveMinutes, id).wake(29_400_000),

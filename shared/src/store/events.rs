@@ -45,12 +45,16 @@ pub enum EventKind {
     RelinkStarted,
     /// A relink was completed.
     Relinked,
+    /// A relink led to another system or organization: deletions are held; `from`, `to`, `organization_changed`.
+    RelinkedElsewhere,
     /// Merge's status of the account changed; `from`, `to`.
     StatusChanged,
-    /// Merge opened an issue; `kind`.
+    /// Merge opened an issue; `kind`, `again` if it was over, `was` if it was of another kind.
     IssueOpened,
     /// An issue is over; `kind`.
     IssueResolved,
+    /// Somebody has seen an issue; `kind`.
+    IssueAcknowledged,
     /// A sync was asked for; `mode`.
     SyncRequested,
     /// Every model's first sync is stored.
@@ -66,6 +70,12 @@ pub enum EventKind {
     DeletionsApproved,
     /// The operator keeps the records whose deletion was held; `generation`.
     DeletionsDiscarded,
+    /// Somebody said that the deletions that a relink held back may go on.
+    DeletionsReleased,
+    /// Another account was connected with the same credentials.
+    DuplicateFound,
+    /// The account was not found at Merge; a second look decides.
+    Missing,
     /// The account was renamed.
     Renamed,
     /// Duplicates of the account are to be ignored, or no longer; `ignored`.

@@ -19,10 +19,11 @@ impl Key {
     }
 }
 
-/// Prefixes: of sort keys, for queries over one kind of item in a partition, and of one partition.
+/// Prefixes: of sort keys, for queries over one kind of item in a partition, and of partitions.
 pub mod prefix {
     /// Of partitions.
     pub const ORGANIZATION: &str = "ORG#";
+    pub const PARKED: &str = "PARKED#";
     pub const ACCOUNT: &str = "ACCOUNT#";
     pub const PENDING: &str = "PENDING#";
     pub const SYNC: &str = "SYNC#";
@@ -64,7 +65,7 @@ pub fn exchange(hash: &str) -> Key {
 
 /// The partition of messages that came before their account.
 pub fn parked_partition(merge_id: &MergeLinkedAccountId) -> String {
-    format!("PARKED#{merge_id}")
+    format!("{}{merge_id}", prefix::PARKED)
 }
 
 pub fn parked(merge_id: &MergeLinkedAccountId, hash: &str) -> Key {

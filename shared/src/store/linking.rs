@@ -65,7 +65,7 @@ impl Store {
             .value(":account", s(account.id.to_string()))
             .value(":pending", s("pending"))
             .value(":connected", s("connected"));
-        let take_slot = "SET #state = :connected";
+        let take_slot = "SET #state = :connected REMOVE #due, #due_at";
 
         let built = || {
             let account = Put::builder().table_name(&self.accounts).set_item(Some(item.clone()));
@@ -80,7 +80,7 @@ impl Store {
             let slot = slot
                 .update_expression(take_slot)
                 .condition_expression(reserved.expression)
-                .set_expression_attribute_names(names(reserved.expression))
+                .set_expression_attribute_names(names(&format!("{take_slot} {}", reserved.expression)))
                 .set_expression_attribute_values(reserved.values())
                 .build();
             Ok::<_, aws_sdk_dynamodb::error::BuildError>([

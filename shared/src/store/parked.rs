@@ -11,12 +11,14 @@ use super::{
     Item, Store, StoreError,
     item::Reader,
     keys,
-    rows::{From, decode, encode, expired, expiring},
+    rows::{Condition, From, decode, encode, expired, expiring},
 };
-use crate::domain::ids::MergeLinkedAccountId;
+use crate::domain::{ids::MergeLinkedAccountId, time};
 
 /// How long a message waits for its account.
-const LIFETIME: SignedDuration = SignedDuration::from_hours(24);
+pub const PATIENCE: SignedDuration = SignedDuration::from_hours(24);
+/// How long the row stays after that, so that whoever looks after it sees its end.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(48);
 /// The most messages that are kept for one account.
 const MOST: usize = 100;
 
@@ -27,21 +29,48 @@ pub struct Parked {
     pub hash: String,
     /// The queue body: [`Message`](crate::domain::message::Message) as JSON.
     pub body: String,
+    pub parked_at: Timestamp,
+}
+
+impl Parked {
+    /// Nobody will come for it any more.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        now.duration_since(self.parked_at) >= PATIENCE
+    }
 }
 
 #[derive(Serialize, Deserialize)]
 struct ParkedItem {
     body: String,
+    parked_at: Timestamp,
+    /// Its place in the time wheel: the poller has it looked at again and again.
+    due: String,
+    due_at: String,
+    merge_id: MergeLinkedAccountId,
 }
 
 impl Store {
-    /// Keeps a message. The same one twice is one.
-    pub async fn park(&self, merge_id: &MergeLinkedAccountId, body: &str, now: Timestamp) -> Result<(), StoreError> {
+    /// Keeps a message, to be looked at in the slot `due` of the time wheel. The same one twice is one, and keeps its age.
+    pub async fn park(
+        &self,
+        merge_id: &MergeLinkedAccountId,
+        body: &str,
+        due: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let hash = Sha256::digest(body.as_bytes());
         let hash: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-        let item = encode(&keys::parked(merge_id, &hash), &ParkedItem { body: body.to_owned() })?;
-        let item = expiring(item, now.saturating_add(LIFETIME).unwrap_or(Timestamp::MAX));
-        self.put_row("park", item, None).await?;
+        let item = ParkedItem {
+            body: body.to_owned(),
+            parked_at: now,
+            due: due.to_owned(),
+            due_at: time::fixed(now),
+            merge_id: merge_id.clone(),
+        };
+        let item = encode(&keys::parked(merge_id, &hash), &item)?;
+        let until = now.saturating_add(PATIENCE + REMEMBERED).unwrap_or(Timestamp::MAX);
+        let condition = Condition::new("attribute_not_exists(pk)");
+        self.put_row("park", expiring(item, until), Some(condition)).await?;
         Ok(())
     }
 
@@ -51,7 +80,7 @@ impl Store {
         let read = |item: Item| {
             let hash = Reader(&item).text("sk")?.trim_start_matches('#').to_owned();
             let row: ParkedItem = decode(item)?;
-            Ok(Parked { hash, body: row.body })
+            Ok(Parked { hash, body: row.body, parked_at: row.parked_at })
         };
         rows.items.into_iter().filter(|item| !expired(item, now)).map(read).collect()
     }

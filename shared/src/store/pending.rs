@@ -24,6 +24,8 @@ use crate::domain::{
     category::Category,
     ids::{AccountId, OrganizationId},
     origin::{EndUserOriginId, OriginIdStrategy},
+    schedule::{Due, PollClass},
+    time,
 };
 
 /// What the slot of an organization and category holds.
@@ -75,12 +77,20 @@ struct SlotItem {
     state: SlotState,
     created_by: String,
     created_at: Timestamp,
+    /// Its place in the time wheel, while it is pending: the poller reports attempts that grow old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due_at: Option<String>,
 }
 
 impl Slot {
     fn to_item(&self) -> Result<Item, StoreError> {
         let slot = self.clone();
+        let pending = slot.state == SlotState::Pending;
         let item = SlotItem {
+            due: pending.then(|| Due::every(PollClass::Daily, slot.account).key),
+            due_at: pending.then(|| time::fixed(slot.created_at)),
             organization: slot.organization,
             category: slot.category,
             account: slot.account,
@@ -179,7 +189,8 @@ impl Store {
             .value(":account", s(account.to_string()))
             .value(":disconnecting", s("disconnecting"));
         let key = keys::pending(of, category);
-        self.update_row("mark_slot_disconnecting", &key, "SET #state = :disconnecting", condition).await?;
+        self.update_row("mark_slot_disconnecting", &key, "SET #state = :disconnecting REMOVE #due, #due_at", condition)
+            .await?;
         Ok(())
     }
 

@@ -1,4 +1,9 @@
-//! The poller's state and its view of the time wheel: which accounts are due in a minute.
+//! The poller's state and its view of the time wheel: what is due in a minute. Accounts are, and so are messages that wait
+//! for an account, and attempts to connect that nobody finished.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 
 use super::{
     Fault, Item, Store, StoreError,
@@ -8,57 +13,82 @@ use super::{
 use crate::domain::{
     ids::{AccountId, MergeLinkedAccountId, OrganizationId},
     message::AccountRef,
+    progress::Progress,
 };
 
-/// An account found in a slot of the wheel.
+/// What is found in a slot of the wheel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DueAccount {
-    pub of: AccountRef,
-    pub merge_id: MergeLinkedAccountId,
+pub enum Due {
+    Account {
+        of: AccountRef,
+        merge_id: MergeLinkedAccountId,
+    },
+    /// Messages wait for an account that is not ours yet.
+    Parked(MergeLinkedAccountId),
+    /// An attempt that was reserved at this time and not finished.
+    Pending(Timestamp),
 }
 
 /// A page of a slot.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DuePage {
-    pub accounts: Vec<DueAccount>,
-    next: Option<Item>,
+    pub due: Vec<Due>,
+    /// The item after which the next page begins; `None` after the last.
+    pub next: Option<BTreeMap<String, String>>,
 }
 
-impl DuePage {
-    pub fn has_more(&self) -> bool {
-        self.next.is_some()
-    }
+/// The poller's progress, with the version that it was read with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadProgress {
+    pub progress: Progress,
+    version: u64,
 }
 
 impl Store {
-    /// The last minute that was polled to its end.
-    pub async fn last_tick(&self) -> Result<Option<i64>, StoreError> {
-        let item = self.get_account_item(&keys::tick()).await?;
-        item.map(|item| Reader(&item).number("minute")).transpose()
+    /// How far the poller has come; `None` before its first run.
+    pub async fn progress(&self) -> Result<Option<ReadProgress>, StoreError> {
+        let Some(item) = self.get_account_item(&keys::tick()).await? else { return Ok(None) };
+        let reader = Reader(&item);
+        let text = reader.text("progress")?;
+        let progress = serde_json::from_str(text).map_err(|error| reader.corrupt(format!("progress: {error}")))?;
+        Ok(Some(ReadProgress { progress, version: reader.number("version")? }))
     }
 
-    /// Moves the last tick forward, never back: overlapping runs are harmless.
-    pub async fn put_tick(&self, minute: i64) -> Result<(), StoreError> {
-        with_retries("UpdateItem tick", || async {
+    /// Writes the progress over the version it was read with. `false`: another run was faster, and this one's work will
+    /// be done again, which does no harm.
+    pub async fn put_progress(&self, read: Option<&ReadProgress>, progress: &Progress) -> Result<bool, StoreError> {
+        let text = serde_json::to_string(progress)
+            .map_err(|error| StoreError::Refused { action: "UpdateItem progress", chain: error.to_string() })?;
+        let version = read.map_or(0, |read| read.version);
+        let done = with_retries("UpdateItem progress", || async {
             self.client
                 .update_item()
                 .table_name(&self.accounts)
                 .set_key(Some(key_of(&keys::tick())))
-                .update_expression("SET #m = :m")
-                .condition_expression("attribute_not_exists(pk) OR #m < :m")
-                .expression_attribute_names("#m", "minute")
-                .expression_attribute_values(":m", n(minute))
+                .update_expression("SET #progress = :progress, #version = :next")
+                .condition_expression("attribute_not_exists(pk) OR #version = :read")
+                .expression_attribute_names("#progress", "progress")
+                .expression_attribute_names("#version", "version")
+                .expression_attribute_values(":progress", s(text.clone()))
+                .expression_attribute_values(":read", n(version))
+                .expression_attribute_values(":next", n(version + 1))
                 .send()
                 .await
                 .map_err(|e| Fault::of(&e))
         })
-        .await
-        .map(|_| ())
+        .await?;
+        Ok(done.is_some())
     }
 
-    /// Accounts in one slot. `after`: the page before, `None` for the first.
-    pub async fn due(&self, key: &str, after: Option<&DuePage>) -> Result<DuePage, StoreError> {
-        let start = after.and_then(|page| page.next.clone());
+    /// At most `limit` of what is in one slot. `after`: the item after which the page begins, `None` for the first.
+    pub async fn due(
+        &self,
+        key: &str,
+        after: Option<&BTreeMap<String, String>>,
+        limit: usize,
+    ) -> Result<DuePage, StoreError> {
+        let start: Option<Item> =
+            after.map(|after| after.iter().map(|(name, value)| (name.clone(), s(value.clone()))).collect());
         let answer = with_retries("Query due", || async {
             self.client
                 .query()
@@ -67,15 +97,19 @@ impl Store {
                 .key_condition_expression("due = :due")
                 .expression_attribute_values(":due", s(key))
                 .set_exclusive_start_key(start.clone())
+                .limit(i32::try_from(limit).unwrap_or(i32::MAX))
                 .send()
                 .await
                 .map_err(|e| Fault::of(&e))
         })
         .await?;
         let Some(answer) = answer else { return Ok(DuePage::default()) };
-        let items = answer.items.unwrap_or_default();
-        let accounts = items.iter().map(due_of).collect::<Result<_, _>>()?;
-        Ok(DuePage { accounts, next: answer.last_evaluated_key })
+        let due = answer.items.unwrap_or_default().iter().map(due_of).collect::<Result<_, _>>()?;
+        let next = answer.last_evaluated_key.map(|key| {
+            let texts = key.into_iter().filter_map(|(name, value)| Some((name, value.as_s().ok()?.clone())));
+            texts.collect()
+        });
+        Ok(DuePage { due, next })
     }
 
     /// Puts an account whose wake has been sent back into the slot of its class. `false`: it has moved on meanwhile.
@@ -101,16 +135,22 @@ impl Store {
     }
 }
 
-fn due_of(item: &Item) -> Result<DueAccount, StoreError> {
+fn due_of(item: &Item) -> Result<Due, StoreError> {
     let reader = Reader(item);
     let (pk, sk) = (reader.text("pk")?, reader.text("sk")?);
+    let corrupt = |error: &dyn std::fmt::Display| reader.corrupt(error.to_string());
+    if let Some(merge_id) = pk.strip_prefix(keys::prefix::PARKED) {
+        return Ok(Due::Parked(MergeLinkedAccountId::parse(merge_id).map_err(|error| corrupt(&error))?));
+    }
+    if sk.starts_with(keys::prefix::PENDING) {
+        return Ok(Due::Pending(reader.text("due_at")?.parse().map_err(|error: jiff::Error| corrupt(&error))?));
+    }
     let organization = pk.strip_prefix(keys::prefix::ORGANIZATION).unwrap_or(pk);
     let account = sk.strip_prefix(keys::prefix::ACCOUNT).unwrap_or(sk);
-    Ok(DueAccount {
-        of: AccountRef {
-            organization: OrganizationId::parse(organization).map_err(|e| reader.corrupt(e.to_string()))?,
-            account: AccountId::parse(account).map_err(|e| reader.corrupt(e.to_string()))?,
-        },
-        merge_id: MergeLinkedAccountId::parse(reader.text("merge_id")?).map_err(|e| reader.corrupt(e.to_string()))?,
-    })
+    let of = AccountRef {
+        organization: OrganizationId::parse(organization).map_err(|error| corrupt(&error))?,
+        account: AccountId::parse(account).map_err(|error| corrupt(&error))?,
+    };
+    let merge_id = MergeLinkedAccountId::parse(reader.text("merge_id")?).map_err(|error| corrupt(&error))?;
+    Ok(Due::Account { of, merge_id })
 }

@@ -126,6 +126,7 @@ fn account_of(slot: &Slot, merge_id: &str) -> LinkedAccount {
         issues: BTreeMap::new(),
         facts: SyncFacts::default(),
         relinked_at: None,
+        notes: Default::default(),
         deletion: Deletion::default(),
         chain: 0,
         due: Due::every(PollClass::OneMinute, slot.account),

@@ -10,6 +10,7 @@ use shared::store::{
     accounts::{Change, Saved},
     exchange::{InFlight, Stage},
     limits::Counter,
+    tick::Due,
 };
 
 use super::{Tables, account_of, at, org, slot};
@@ -132,7 +133,7 @@ async fn messages_wait_for_their_account_once_each() {
     let tables = Tables::new().await;
     let merge_id = MergeLinkedAccountId::parse("merge-1").unwrap();
     for body in ["one", "two", "one"] {
-        tables.store.park(&merge_id, body, at(0)).await.unwrap();
+        tables.store.park(&merge_id, body, "5m#3", at(0)).await.unwrap();
     }
     let parked = tables.store.parked(&merge_id, at(1)).await.unwrap();
     let mut bodies: Vec<_> = parked.iter().map(|parked| parked.body.as_str()).collect();
@@ -140,7 +141,11 @@ async fn messages_wait_for_their_account_once_each() {
     assert_eq!(bodies, ["one", "two"]);
     tables.store.unpark(&merge_id, &parked[0].hash).await.unwrap();
     assert_eq!(tables.store.parked(&merge_id, at(1)).await.unwrap().len(), 1);
-    assert!(tables.store.parked(&merge_id, at(90_000)).await.unwrap().is_empty(), "a day later they are stale");
+    let due = tables.store.due("5m#3", None, 10).await.unwrap();
+    assert_eq!(due.due, [Due::Parked(merge_id.clone())], "the poller finds it");
+    let later = tables.store.parked(&merge_id, at(90_000)).await.unwrap();
+    assert!(later[0].is_overdue(at(90_000)) && !later[0].is_overdue(at(80_000)), "a day later nobody will come");
+    assert!(tables.store.parked(&merge_id, at(300_000)).await.unwrap().is_empty(), "and then it is gone");
     tables.store.erase_parked(&merge_id).await.unwrap();
     assert!(tables.rows().await.is_empty());
 }

@@ -4,8 +4,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::answer;
 use super::system::System;
+use super::{BOUND, answer, until};
 
 /// Where one of the SaaS's own services names the organization that it acts for.
 pub const ORGANIZATION_HEADER: &str = "Tether-Organization";
@@ -68,6 +68,10 @@ impl<'a> Api<'a> {
         self.expect(Method::POST, path, Some(body), expected).await
     }
 
+    pub async fn patch(&self, path: &str, body: Value, expected: u16) -> Value {
+        self.expect(Method::PATCH, path, Some(body), expected).await
+    }
+
     pub async fn delete(&self, path: &str, expected: u16) -> Value {
         self.expect(Method::DELETE, path, None, expected).await
     }
@@ -87,6 +91,23 @@ impl<'a> Api<'a> {
     /// The account as the API shows it.
     pub async fn account(&self, id: &str) -> Value {
         self.get(&format!("/v1/linked-accounts/{id}"), 200).await
+    }
+
+    /// Waits until the account's health has this state and reason, and returns the account.
+    pub async fn until_health(&self, id: &str, state: &str, reason: Option<&str>) -> Value {
+        until(&format!("{state} for {reason:?}"), BOUND, async || {
+            let shown = self.account(id).await;
+            let health = &shown["health"];
+            let found = health["state"] == state && health["reason"].as_str() == reason;
+            if found { Ok(shown) } else { Err(health.to_string()) }
+        })
+        .await
+    }
+
+    /// Types of the account's timeline, newest first.
+    pub async fn timeline(&self, id: &str) -> Vec<Value> {
+        let events = self.get(&format!("/v1/linked-accounts/{id}/events?limit=1000"), 200).await;
+        events["results"].as_array().cloned().unwrap_or_default()
     }
 
     /// The organization's accounts.

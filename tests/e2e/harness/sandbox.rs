@@ -63,7 +63,21 @@ impl<'a> Sandbox<'a> {
 
     /// What the end user does in the dialog; the public token when that is a success.
     pub async fn link(&self, link_token: &str, integration: &str, outcome: Outcome) -> Option<String> {
-        let attempt = json!({"link_token": link_token, "integration_slug": integration, "outcome": outcome.word()});
+        self.link_as(link_token, integration, Value::Null, outcome).await
+    }
+
+    /// The same, with the credentials of a system: two accounts with equal ones are duplicates.
+    pub async fn link_as(
+        &self,
+        link_token: &str,
+        integration: &str,
+        credentials: Value,
+        outcome: Outcome,
+    ) -> Option<String> {
+        let mut attempt = json!({"link_token": link_token, "integration_slug": integration, "outcome": outcome.word()});
+        if !credentials.is_null() {
+            attempt["credentials"] = credentials;
+        }
         let ended = self.post("/link", attempt).await;
         let token = ended["public_token"].as_str()?.to_owned();
         self.system.secrets().plant("public token", &token);

@@ -88,6 +88,12 @@ impl Setup {
         self
     }
 
+    /// How many times as fast as the machine's clock Merge and the schedule run.
+    pub fn speed(mut self, speed: f64) -> Self {
+        self.options.speed = speed;
+        self
+    }
+
     /// The sandbox sends no webhooks at all.
     pub fn without_webhooks(mut self) -> Self {
         self.options.webhooks = false;

@@ -52,7 +52,7 @@ impl Tables {
         items.iter().filter(|item| words.iter().any(|word| all_text(item).contains(word))).map(key).collect()
     }
 
-    /// Sets one attribute of one item of the accounts table that exists.
+    /// Sets one attribute of one item of the accounts table that exists; `facts.failing.since` names one within others.
     pub async fn set(&self, pk: &str, sk: &str, attribute: &str, value: AttributeValue) {
         self.edit(&self.accounts, pk, sk, attribute, value).await;
     }
@@ -65,8 +65,11 @@ impl Tables {
     async fn edit(&self, table: &str, pk: &str, sk: &str, attribute: &str, value: AttributeValue) {
         let update = self.client.update_item().table_name(table);
         let update = update.key("pk", AttributeValue::S(pk.to_owned())).key("sk", AttributeValue::S(sk.to_owned()));
-        let update = update.update_expression("SET #name = :value").condition_expression("attribute_exists(pk)");
-        let update = update.expression_attribute_names("#name", attribute);
+        let path: Vec<String> = attribute.split('.').map(|name| format!("#{name}")).collect();
+        let update = update.update_expression(format!("SET {} = :value", path.join(".")));
+        let update = update.condition_expression("attribute_exists(pk)");
+        let names = attribute.split('.').map(|name| (format!("#{name}"), name.to_owned()));
+        let update = update.set_expression_attribute_names(Some(names.collect()));
         update.expression_attribute_values(":value", value).send().await.expect("an item to edit");
     }
 

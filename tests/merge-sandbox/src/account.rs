@@ -51,6 +51,9 @@ pub struct Account {
     pub datasets: BTreeMap<String, Dataset>,
     pub round: Option<Round>,
     pub next_round: Option<Time>,
+    /// Between the beginnings of two rounds, in real time; as in the settings when absent.
+    #[serde(default)]
+    pub interval_ms: Option<i64>,
     pub initial_round_done: bool,
     pub issues: Vec<Issue>,
     /// Hash of the sandbox's seed and the account's id.

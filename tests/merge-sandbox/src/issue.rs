@@ -17,6 +17,8 @@ pub enum IssueKind {
     ApiError,
     ThirdPartyOffline,
     IssueTypePending,
+    /// Of a kind that nobody has heard of yet.
+    Unheard,
 }
 
 impl IssueKind {
@@ -30,6 +32,7 @@ impl IssueKind {
             IssueKind::ApiError => "API Error",
             IssueKind::ThirdPartyOffline => "Third-Party Offline",
             IssueKind::IssueTypePending => "Issue Type Pending",
+            IssueKind::Unheard => "Tidal Interference",
         }
     }
 
@@ -42,6 +45,7 @@ impl IssueKind {
             IssueKind::ApiError => "The third party's API answered with an unexpected error.",
             IssueKind::ThirdPartyOffline => "The third party's API cannot be reached.",
             IssueKind::IssueTypePending => "The cause is being looked into.",
+            IssueKind::Unheard => "The moon is in the way.",
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::clock::Time;
 use crate::ids::{hash_str, mix};
 use crate::integrations;
 use crate::models::Model;
-use crate::settings::Duplicates;
+use crate::settings::{Duplicates, Relinks};
 use crate::sync::Event;
 use crate::world::World;
 
@@ -167,6 +167,7 @@ impl World {
             datasets: Default::default(),
             round: None,
             next_round: None,
+            interval_ms: None,
             initial_round_done: false,
             issues: Vec::new(),
             seed: mix(self.config.seed, hash_str(&id)),
@@ -191,7 +192,10 @@ impl World {
         let (settings, employees) = (&self.store.settings, self.config.employees);
         let Some(account) = self.store.accounts.get_mut(id) else { return };
         let is_relink = account.status != Status::Incomplete;
-        account.status = Status::Complete;
+        let cured = account.status != Status::RelinkNeeded || settings.relinks == Relinks::Effective;
+        if cured {
+            account.status = Status::Complete;
+        }
         account.completed_at = Some(now);
         account.end_user = token.end_user.clone();
         if credentials.is_some() {
@@ -204,7 +208,7 @@ impl World {
         // The catch-up after a relink is a round like any other.
         account.begin(&[], plan);
         let data = json!({"account_token": account.account_token, "is_relink": is_relink});
-        let resolved = account.resolve_issues(None, now);
+        let resolved = if cured { account.resolve_issues(None, now) } else { Vec::new() };
         self.touch(id);
         self.emit(id, Event::new(now, "LinkedAccount.linked", data), now);
         for event in resolved {

@@ -39,6 +39,15 @@ pub enum Resync {
     Forbidden,
 }
 
+/// Whether a relink cures what it was needed for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Relinks {
+    #[default]
+    Effective,
+    Ineffective,
+}
+
 /// See the module.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -60,6 +69,9 @@ pub struct Settings {
     /// The signing key, then the one it replaced.
     pub webhook_keys: Vec<String>,
     pub resync: Resync,
+    pub relinks: Relinks,
+    /// Slugs that the organization does not offer any more.
+    pub withdrawn: Vec<String>,
     /// 429 for everyone after 20 error answers in ten seconds.
     pub error_guard: bool,
     /// Also send `{Model}.changed` and `{Model}.removed` with the record.
@@ -83,6 +95,8 @@ impl Default for Settings {
             sync_interval_ms: 3_600_000,
             webhook_keys: vec!["dev-webhook-key".to_owned(), "dev-webhook-key-old".to_owned()],
             resync: Resync::Allowed,
+            relinks: Relinks::Effective,
+            withdrawn: Vec::new(),
             error_guard: false,
             record_events: false,
             changes_at_bound: false,

@@ -155,9 +155,16 @@ impl Account {
             let is_initial = !self.initial_round_done;
             let round = self.round.get_or_insert_with(|| Round { is_initial, ..Round::default() });
             round.open.extend(queued.iter().cloned());
-            self.next_round = Some(plan.now.plus_millis(plan.interval_ms));
+            let interval_ms = self.interval_ms.unwrap_or(plan.interval_ms);
+            self.next_round = Some(plan.now.plus_millis(interval_ms));
         }
         (queued, last)
+    }
+
+    /// Sets back when the queued runs of these models begin.
+    pub fn began_at(&mut self, models: &[String], start: Time) {
+        let queued = self.syncs.iter_mut().filter(|state| models.contains(&state.model_id));
+        queued.filter_map(|state| state.run.as_mut()).for_each(|run| run.start = start);
     }
 
     /// Ends the run under way without a result; what it has not brought yet is left to the next.
@@ -196,8 +203,8 @@ impl Account {
                 Some(position) => self.step(position, &mut events),
                 None => {
                     // After a long stop the rounds that were missed are not made up for.
-                    let missed = due.millis_until(plan.now) / plan.interval_ms.max(1);
-                    let start = due.plus_millis(missed * plan.interval_ms);
+                    let interval_ms = self.interval_ms.unwrap_or(plan.interval_ms).max(1);
+                    let start = due.plus_millis(due.millis_until(plan.now) / interval_ms * interval_ms);
                     self.begin(&[], Plan { now: start, ..plan });
                 }
             }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::SqsEvent;
-use functions::poller::{Tick, poll};
+use functions::poller::{Polled, Tick, poll};
 use functions::sync_worker::{self, Invocation};
 use jiff::Timestamp;
 use lambda_http::{Body, Request};
@@ -272,15 +272,23 @@ impl Host {
         let host = self.clone();
         tokio::task::spawn_local(async move {
             tokio::time::sleep(wait).await;
-            let tick = Tick { scheduled_time };
-            let most = Duration::from_secs(50);
-            let polled = host
-                .front(most, |machine| async move { poll(&machine.poller, &tick, Instant::now() + most).await })
-                .await;
-            if let Some(Ok(polled)) = polled {
-                host.sim().note(&format!("the poller queued {}, finished: {}", polled.queued, polled.finished));
-            }
+            host.poll(scheduled_time, Duration::from_secs(50), None).await;
         });
+    }
+
+    /// Runs the poller for a minute, which queues so many accounts at most; `None` when it failed, or died because it took
+    /// longer than `most`.
+    pub async fn poll(&self, scheduled_time: Timestamp, most: Duration, rate: Option<usize>) -> Option<Polled> {
+        let tick = Tick { scheduled_time };
+        let deadline = Instant::now() + Duration::from_secs(50);
+        let run = |machine: Arc<FrontMachine>| async move {
+            let mut poller = machine.poller.clone();
+            poller.settings.rate = rate.unwrap_or(poller.settings.rate);
+            poll(&poller, &tick, deadline).await
+        };
+        let polled = self.front(most, run).await?.ok()?;
+        self.sim().note(&format!("the poller queued {}, finished: {}", polled.queued, polled.finished));
+        Some(polled)
     }
 }
 

@@ -4,6 +4,9 @@
 //!
 //! One seed is one run: [`run`] twice with one seed gives the same fingerprint.
 
+// Handlers within hosts within worlds: the compiler counts how deep their futures lie in each other.
+#![recursion_limit = "256"]
+
 mod actors;
 mod aftermath;
 mod chance;
@@ -20,8 +23,10 @@ mod planted;
 mod process;
 mod scenario;
 mod sim;
+mod tally;
 mod trace;
 mod watch;
+pub mod wheel;
 mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -170,7 +170,7 @@ impl FrontMachine {
                 queue: queue.clone(),
                 relay: None,
             },
-            poller: Poller { store, queue, reserve: Duration::from_secs(10) },
+            poller: Poller { store, queue, reserve: Duration::from_secs(10), settings: section(&[]) },
             process,
         }
     }

@@ -94,6 +94,7 @@ impl Merge {
             if let Some(token) = token.filter(|_| sim.is_calm()) {
                 sim.watch().call(&name, token, sim.elapsed(), sim.scenario().plan_limit);
             }
+            sim.tally().merge(uri.path(), token, sim.elapsed());
             let answer = answer(&sim, trouble, request).await;
             sim.note(&format!("{name} {method} {} {}", shown(&uri), answer.status().as_u16()));
             answer

@@ -18,6 +18,7 @@ use crate::cursors::Cursors;
 use crate::happenings::{Happening, Happenings};
 use crate::process;
 use crate::scenario::Scenario;
+use crate::tally::Tally;
 use crate::trace::Trace;
 use crate::watch::Watch;
 
@@ -50,6 +51,7 @@ struct Inner {
     watch: Mutex<Watch>,
     happenings: Mutex<Happenings>,
     cursors: Mutex<Cursors>,
+    tally: Mutex<Tally>,
     cloud: Cloud,
     merge: Arc<Service>,
 }
@@ -100,6 +102,7 @@ impl Sim {
             watch: Mutex::default(),
             happenings: Mutex::default(),
             cursors: Mutex::default(),
+            tally: Mutex::default(),
             cloud: Cloud::new(scenario.visibility),
             merge: Service::new(world, Clock::manual(start), None),
             chance: Mutex::new(chance),
@@ -150,6 +153,11 @@ impl Sim {
     /// Cursors that were given in place of Merge's own.
     pub fn cursors(&self) -> MutexGuard<'_, Cursors> {
         locked(&self.0.cursors)
+    }
+
+    /// What has been used of AWS and of Merge.
+    pub fn tally(&self) -> MutexGuard<'_, Tally> {
+        locked(&self.0.tally)
     }
 
     /// Counts that something happened.

@@ -74,6 +74,7 @@ impl Wire {
             if process.is_quiet() {
                 return answer;
             }
+            sim.tally().aws(&process.name, &call.service, &call.action, &call.input, &answer.1);
             let code = answer.1["__type"].as_str().unwrap_or_default().rsplit('#').next().unwrap_or_default();
             sim.note(&format!("{} {} {} {}{code}", process.name, call.action, call.subject(), answer.0));
             answer

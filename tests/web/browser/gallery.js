@@ -17,6 +17,10 @@ const HAPPENED = [
   ["issue_opened", { detail: { kind: "expired_mfa" } }],
   ["status_changed", { detail: { to: "RELINK_NEEDED" } }],
   ["deletions_held"],
+  ["deletions_released"],
+  ["relinked_elsewhere"],
+  ["issue_acknowledged"],
+  ["duplicate_found"],
   ["duplicate_ignored", { detail: { ignored: true } }],
   ["renamed"],
   ["an_event_of_tomorrow"],
@@ -34,6 +38,7 @@ const HISTORY = HAPPENED.map(([type, facts], index) => ({
 
 /** @type {LinkedAccount["open_issues"]} */
 const ISSUES = ["missing_permissions", "third_party_offline"].map((type, index) => ({
+  id: `issue-${index}`,
   type,
   message: "",
   first_seen: new Date(Date.UTC(2026, 10, 20, 9, index)).toISOString(),
@@ -145,6 +150,13 @@ export const GALLERY = {
       await page.locator(".details .kinds").waitFor();
       await page.locator(".details [id^=history-]").click();
       await page.locator(".history li").first().waitFor();
+    },
+  },
+  "login led elsewhere": {
+    async reach(page) {
+      await scriptReads(page, { accounts: () => [account({ deletions_held: true })] });
+      await signIn(page);
+      await page.locator("[id^=elsewhere-text-]").waitFor();
     },
   },
   "long name": {

@@ -65,6 +65,43 @@ test("a relink that is closed changes nothing and gives the button back", async 
   assert.deepEqual([after.id, after.status], [before.id, before.status]);
 });
 
+test("a problem that somebody knows of is hidden until it comes back", async (t) => {
+  const { organization, page, row, id } = await connected(t);
+  const { id: mergeId } = await atProvider(organization);
+  await row.locator(".state-healthy").waitFor({ timeout: 60_000 });
+  const issue = async (/** @type {string} */ action, /** @type {object} */ body) => {
+    await sandbox(`/accounts/${mergeId}/${action}`, body);
+    await api(organization, "POST", `/v1/linked-accounts/${id}/sync`);
+  };
+  await issue("issue", { kind: "missing_permissions" });
+  await row.locator(".state-action_needed").waitFor({ timeout: 60_000 });
+  await row.getByRole("button", { name: "Details" }).click();
+  await row.getByRole("button", { name: "Hide until it comes back" }).click();
+  await row.locator(".state-healthy").waitFor();
+  await announced(page, /hidden until it comes back/);
+  await focused(page, `account-${id}`);
+  assert.equal((await accountsOf(organization))[0].health.state, "healthy");
+
+  await issue("resolve-issue", {});
+  await issue("issue", { kind: "missing_permissions" });
+  await row.locator(".state-action_needed").waitFor({ timeout: 60_000 });
+});
+
+test("a fresh login that led to a different account is confirmed", async (t) => {
+  const { organization, page, row, id } = await connected(t);
+  const { id: mergeId } = await atProvider(organization);
+  await sandbox(`/accounts/${mergeId}/relink-needed`, {});
+  await sandbox(`/accounts/${mergeId}/replace-system`, { integration_slug: "hibob" });
+  await api(organization, "POST", `/v1/linked-accounts/${id}/sync`);
+  await row.getByText(/led to a different account/).waitFor({ timeout: 60_000 });
+  assert.equal((await accountsOf(organization))[0].deletions_held, true);
+  await row.getByRole("button", { name: "Yes, this account is meant" }).click();
+  await row.getByText(/led to a different account/).waitFor({ state: "detached" });
+  await announced(page, /Confirmed/);
+  await focused(page, `account-${id}`);
+  assert.equal((await accountsOf(organization))[0].deletions_held, false);
+});
+
 test("deleting asks once, in the exact words; no means no", async (t) => {
   const { organization, page, row, id } = await connected(t);
   await row.getByRole("button", { name: "Delete integration" }).click();

@@ -47,6 +47,7 @@ export const account = (facts = {}) => ({
   display_name: null,
   is_duplicate: false,
   duplicate_ignored: false,
+  deletions_held: false,
   initial_sync_completed: true,
   records: 160_412,
   data_fresh_as_of: at(12),

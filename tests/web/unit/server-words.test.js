@@ -32,13 +32,15 @@ test("every state, reason and actor that the server may name has words", () => {
 });
 
 test("everything that may happen to an account is told in its history, or left out on purpose", () => {
-  // Attempts, what a deletion waits for, and what the operator decides, are nothing that a person at the page acts on.
+  // Attempts, what a deletion waits for, and what the operator decides or looks into, are nothing that a person at the
+  // page acts on.
   const leftOut = new Set([
     "link_started",
     "delete_requested",
     "delete_blocked",
     "deletions_approved",
     "deletions_discarded",
+    "missing",
     "token_rotation_started",
     "token_rotated",
   ]);

@@ -242,7 +242,7 @@ fn stale(facts: &AccountFacts, sync: &SyncStatus, by: &Yardstick) -> Option<Find
     let endpoint = sync.endpoint(facts.account.category)?;
     let model = facts.models.iter().find(|model| model.endpoint == endpoint)?;
     let finished = sync.readable(model.checkpoint.upper)?;
-    let class = PollClass::of_key(&facts.account.due.class).unwrap_or(PollClass::OneHour);
+    let class = facts.account.due.poll_class().unwrap_or(PollClass::OneHour);
     let interval = by.clock.real(Duration::from_secs(class.minutes() * 60));
     let mut patience = by.stale_after.unwrap_or(2 * interval);
     if endpoint.rule() != Rule::Windows {

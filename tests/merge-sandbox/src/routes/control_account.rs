@@ -7,6 +7,7 @@ use crate::account::{Account, Status};
 use crate::clock::Time;
 use crate::dataset::Pending;
 use crate::ids;
+use crate::integrations;
 use crate::issue::IssueKind;
 use crate::models;
 use crate::reply::Reply;
@@ -26,8 +27,9 @@ pub fn answer(service: &Service, call: &Call, id: &str, action: &str) -> Result<
         "mutate" => mark(account(&mut world, id)?, &body(call)?, Pending::Change, now)?,
         "delete-records" => mark(account(&mut world, id)?, &body(call)?, Pending::Delete, now)?,
         "relink-needed" => relink_needed(&mut world, id, now)?,
-        "issue" => issue(&mut world, id, body::<WantedIssue>(call)?.kind, now)?,
+        "issue" => issue(&mut world, id, body(call)?, now)?,
         "resolve-issue" => resolve(&mut world, id, &body(call)?, now)?,
+        "replace-system" => replace_system(account(&mut world, id)?, body(call)?)?,
         "remove" => json!({"removed": world.remove(id, now)}),
         _ => return Err(Reply::not_found()),
     };
@@ -47,6 +49,8 @@ struct WantedSync {
     result: Option<SyncStatus>,
     /// Of each model's run, in real time: not divided by speed.
     duration_ms: Option<i64>,
+    /// The runs began so long ago.
+    began_ms_ago: Option<i64>,
 }
 
 fn start_sync(world: &mut World, id: &str, wanted: WantedSync, now: Time) -> Result<Value, Reply> {
@@ -71,6 +75,9 @@ fn start_sync(world: &mut World, id: &str, wanted: WantedSync, now: Time) -> Res
         account.status = Status::Complete;
     }
     let (model_ids, finishes_at) = account.begin(&model_ids, plan);
+    if let Some(ago) = wanted.began_ms_ago {
+        account.began_at(&model_ids, now.plus_millis(-ago));
+    }
     Ok(json!({"model_ids": model_ids, "finishes_at": finishes_at.to_string()}))
 }
 
@@ -114,19 +121,41 @@ fn mark(account: &mut Account, wanted: &Marked, pending: Pending, now: Time) -> 
 fn relink_needed(world: &mut World, id: &str, now: Time) -> Result<Value, Reply> {
     account(world, id)?.status = Status::RelinkNeeded;
     world.touch(id);
-    let opened = issue(world, id, IssueKind::InvalidLoginCredentials, now)?;
+    let opened = issue(world, id, WantedIssue { kind: IssueKind::InvalidLoginCredentials, id: None }, now)?;
     Ok(json!({"status": Status::RelinkNeeded, "issue": opened["id"]}))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WantedSystem {
+    integration_slug: String,
+}
+
+/// The end user chose another system when asked to sign in again: the account is that one's from now on.
+fn replace_system(account: &mut Account, wanted: WantedSystem) -> Result<Value, Reply> {
+    if integrations::by_slug(&wanted.integration_slug).is_none() {
+        return Err(Reply::bad_request("`integration_slug` is no integration"));
+    }
+    account.integration = wanted.integration_slug;
+    Ok(json!({"integration_slug": account.integration}))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WantedIssue {
     kind: IssueKind,
+    /// An issue that turns out to be of this kind; otherwise it is one of its own.
+    id: Option<String>,
 }
 
-fn issue(world: &mut World, id: &str, kind: IssueKind, now: Time) -> Result<Value, Reply> {
+fn issue(world: &mut World, id: &str, wanted: WantedIssue, now: Time) -> Result<Value, Reply> {
     let fresh = world.fresh_id("issue");
-    let (issue, event) = account(world, id)?.open_issue(kind, fresh, now);
+    let account = account(world, id)?;
+    if let Some(known) = &wanted.id {
+        let issue = account.issues.iter_mut().find(|issue| issue.id == *known).ok_or_else(Reply::not_found)?;
+        issue.kind = wanted.kind;
+    }
+    let (issue, event) = account.open_issue(wanted.kind, fresh, now);
     world.emit(id, event, now);
     Ok(json!({"id": issue}))
 }

@@ -23,7 +23,8 @@ pub fn catalogue(world: &World) -> Reply {
 /// `GET /api/organizations/integrations`: pages.
 pub fn organization_catalogue(service: &Service, call: &Call) -> Reply {
     let (world, _) = service.world();
-    let items: Vec<_> = integrations::all().iter().collect();
+    let offered = |slug: &str| !world.store.settings.withdrawn.iter().any(|withdrawn| withdrawn == slug);
+    let items: Vec<_> = integrations::all().iter().filter(|integration| offered(integration.slug)).collect();
     pager::page(&items, &parameters(call), &world.store.settings, |item| item.to_json(&world.config.base))
 }
 

@@ -1,0 +1,139 @@
+//! Patches: what people say about an account themselves. Its name; that they know of its duplicates, or of an issue; and that
+//! a relink to another system was meant so.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use lambda_http::Request;
+use shared::{
+    ambient,
+    api::{
+        access,
+        accounts::{AccountView, PatchAccount},
+        allowance,
+    },
+    domain::{
+        account::{LinkedAccount, fingerprint},
+        ids::RequestedId,
+        message::SyncMode,
+    },
+    http::{self, Answer, Caller, Problem},
+    store::{
+        accounts::Change,
+        events::{Event, EventKind},
+        limits::Counter,
+    },
+};
+
+use super::{Accounts, sync};
+
+/// The longest name of an account, in characters.
+const LONGEST_NAME: usize = 100;
+
+/// What is to be different.
+#[derive(Default)]
+struct Wanted {
+    name: Option<Option<String>>,
+    duplicate_ignored: Option<bool>,
+    /// Fingerprints of the duplicates as they stand.
+    duplicates: BTreeSet<String>,
+    acknowledged: Vec<String>,
+    release: bool,
+}
+
+/// `PATCH /v1/linked-accounts/{id}`.
+pub async fn patch(
+    accounts: &Accounts,
+    caller: &Caller,
+    id: RequestedId,
+    request: &Request,
+) -> Result<Answer, Problem> {
+    // 1. What is asked for, of which account.
+    let store = &accounts.linking.store;
+    let mut wanted = Wanted::of(http::body(request)?)?;
+    let account = access::readable(store, &caller.organization, id).await?;
+    let (id, now) = (account.id, ambient::now());
+    allowance::take(store, &caller.organization, Counter::Patch, accounts.limit.0, now).await?;
+    if let Some(unknown) = wanted.acknowledged.iter().find(|issue| !account.issues.contains_key(*issue)) {
+        return Err(Problem::invalid(format!("acknowledge_issues names an unknown issue: {}", shown(unknown))));
+    }
+    if wanted.duplicate_ignored == Some(true) && account.is_duplicate == Some(true) {
+        let set = accounts.linking.merge.duplicates(&account.merge_id).await?;
+        wanted.duplicates = set.iter().map(|merge_id| fingerprint(merge_id.as_str())).collect();
+    }
+
+    // 2. Change what differs, and say what that was.
+    let mut happened = Vec::new();
+    let account = store.change_account(&caller.organization, id, |account| {
+        happened = wanted.apply(account, &caller.subject, now);
+        if happened.is_empty() {
+            return Change::Keep;
+        }
+        account.updated_at = now;
+        Change::Write
+    });
+    let account = account.await?.ok_or_else(Problem::not_found)?;
+    for event in &happened {
+        store.add_event(id, event, ambient::uuid(), accounts.retention.history).await?;
+    }
+
+    // 3. What was held back meanwhile is found by reading everything again.
+    if happened.iter().any(|event| event.kind == EventKind::DeletionsReleased) {
+        sync::send(accounts, &account, SyncMode::Full, Vec::new()).await?;
+    }
+    http::ok(&AccountView::of_account(&account, now))
+}
+
+impl Wanted {
+    fn of(patch: PatchAccount) -> Result<Self, Problem> {
+        let trimmed = |name: String| Some(name.trim().to_owned()).filter(|name| !name.is_empty());
+        let name = patch.display_name.map(|name| name.and_then(trimmed));
+        if let Some(Some(name)) = &name
+            && (name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control))
+        {
+            return Err(Problem::invalid("display_name has at most 100 characters and no line breaks."));
+        }
+        if patch.deletions_held == Some(true) {
+            return Err(Problem::invalid("deletions_held can only be set to false."));
+        }
+        Ok(Self {
+            name,
+            duplicate_ignored: patch.duplicate_ignored,
+            duplicates: BTreeSet::new(),
+            acknowledged: patch.acknowledge_issues.unwrap_or_default(),
+            release: patch.deletions_held == Some(false),
+        })
+    }
+
+    /// Changes what differs; the events.
+    fn apply(&self, account: &mut LinkedAccount, subject: &str, now: Timestamp) -> Vec<Event> {
+        let event = |kind| Event::new(now, kind, subject);
+        let mut happened = Vec::new();
+        if let Some(name) = self.name.as_ref().filter(|name| **name != account.display_name) {
+            account.display_name.clone_from(name);
+            happened.push(event(EventKind::Renamed));
+        }
+        if let Some(ignored) = self.duplicate_ignored {
+            if ignored != account.duplicate_ignored {
+                happened.push(event(EventKind::DuplicateIgnored).with("ignored", ignored));
+            }
+            account.duplicate_ignored = ignored;
+            account.notes.ignored_duplicates = if ignored { self.duplicates.clone() } else { BTreeSet::new() };
+        }
+        for id in &self.acknowledged {
+            if let Some(issue) = account.issues.get_mut(id).filter(|issue| issue.is_open()) {
+                issue.acknowledged_at = Some(now);
+                happened.push(event(EventKind::IssueAcknowledged).with("kind", issue.kind.word()));
+            }
+        }
+        if self.release && account.notes.deletions_held_since.take().is_some() {
+            happened.push(event(EventKind::DeletionsReleased));
+        }
+        happened
+    }
+}
+
+/// An id as it may stand in an answer.
+fn shown(id: &str) -> String {
+    id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect()
+}
