@@ -21,7 +21,8 @@ use shared::{
 
 use super::{
     WorkError, Worker,
-    state::{add_event, set_status},
+    announce::add_event,
+    state::set_status,
 };
 
 /// How long an account has to be missing before it counts as gone, on the schedule's clock.

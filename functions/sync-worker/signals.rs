@@ -100,7 +100,7 @@ async fn wake(worker: &Worker, account: &LinkedAccount, at: Timestamp) -> Result
     let minute = worker.settings.clock.minute(at) + 1;
     let woken = worker.store.change_account(&account.organization, account.id, |account| {
         // A wake that comes sooner is followed by the next one.
-        if !account.status.connected() || account.due.is_wake() {
+        if !account.status.connected() || account.due.key != account.due.class {
             return Change::Keep;
         }
         account.due = account.due.wake(minute);

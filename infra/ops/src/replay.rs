@@ -82,7 +82,8 @@ async fn one(
     };
     let keys: Vec<String> = models.iter().map(|endpoint| endpoint.key()).collect();
     if !asked.consent.dry_run {
-        let work = Work::Sync { of, mode, models: keys.clone(), requested_at: Timestamp::now(), request: Uuid::new_v4() };
+        let work =
+            Work::Sync { of, mode, models: keys.clone(), requested_at: Timestamp::now(), request: Uuid::new_v4() };
         connection.queue.send(&Message::new(account.merge_id.clone(), work)).await?;
         let event = operator::event(EventKind::SyncRequested).with("mode", crate::output::word(mode));
         let event = asked.since.map_or(event.clone(), |since| event.with("since", since.to_string()));

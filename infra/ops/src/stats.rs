@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use shared::domain::account::{IssueStatus, LinkedAccount};
+use shared::domain::account::LinkedAccount;
+use shared::domain::issue::IssueStatus;
 use shared::domain::health;
 
 use self::day::LastDay;

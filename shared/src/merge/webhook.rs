@@ -70,7 +70,7 @@ impl Hint {
             Self::Synced { .. } => "synced",
             Self::RecordsChanged => "records",
             Self::Deleted => "deleted",
-            Self::Issue(_) => "issue",
+            Self::Issue { .. } => "issue",
         }
     }
 }

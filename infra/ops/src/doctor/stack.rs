@@ -61,7 +61,8 @@ pub async fn gather(connection: &Connection) -> (StackFacts, Option<MergeClient>
     let webhook_keys = connection.webhook_keyring().load().await.map(|keys| keys.len()).map_err(|e| words(&e));
     let queue = two_looks(connection).await.map_err(|error| words(&error));
     let dead_letters = connection.dead_letters.depth().await.map_err(|error| words(&error));
-    let last_tick = connection.store.last_tick().await.map_err(|error| words(&error));
+    let progress = connection.store.progress().await.map_err(|error| words(&error));
+    let last_tick = progress.map(|read| read.map(|read| read.progress.latest(i64::MIN)));
     let webhooks = arrivals(&connection.metrics).await.map_err(|error| words(&error));
     (StackFacts { api_key, webhook_keys, queue, dead_letters, last_tick, webhooks }, merge.ok())
 }
