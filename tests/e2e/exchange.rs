@@ -100,6 +100,8 @@ fn checklist_24_an_exchange_that_crashed_after_merges_answer_is_completed_by_a_r
                 assert_eq!(account["id"], id.as_str(), "the account that was reserved");
                 assert_eq!(api.accounts().await.len(), 1);
                 system.synced(&api, &id, BOUND).await;
+                // Nobody else asks for account-details while the next one waits for them.
+                system.idle().await;
             }
         },
     );

@@ -1,5 +1,6 @@
 //! Limits: what costs a call to Merge is counted for each organization and minute, over all processes.
 
+use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -48,5 +49,33 @@ fn relinks_refreshes_and_deletes_are_counted_per_organization_and_minute() {
         limited(&eager, (Method::DELETE, &path(&account.id, "")), 202).await;
         system.sandbox().settings(json!({"api_key": "valid"})).await;
         system.erased(&eager, &account.id, BOUND).await;
+    });
+}
+
+#[test]
+fn whatever_merge_refuses_one_organization_it_stays_open_to_others() {
+    // The sandbox blocks everybody after 20 errors in ten seconds, as Merge does.
+    let setup = || Setup::default().sandbox(json!({"error_guard": true, "resync": "forbidden"}));
+    alone(setup, async |system| {
+        let attacker = system.api("org_refused").await;
+        let bystander = system.api("org_unharmed").await;
+        let account = system.connect_and_sync(&attacker, "hris", "bamboohr").await;
+        let refused = json!({"category": "ats", "integration": "no-such-system"});
+        let sync = format!("/v1/linked-accounts/{}/sync", account.id);
+        let calls = (0..50).map(async |n| match n % 2 {
+            0 => attacker.call(Method::POST, "/v1/link-tokens", Some(refused.clone())).await,
+            _ => attacker.call(Method::POST, &sync, Some(json!({"ask_provider": true}))).await,
+        });
+        let answers = join_all(calls).await;
+        for answer in &answers {
+            let expected = matches!(answer.status, 202 | 400) || answer.json()["code"] == "rate_limited";
+            assert!(expected, "{answer:?}");
+        }
+        let mut reached = 0;
+        for route in ["POST /api/hris/v1/sync-status/resync", "POST /api/ats/v1/link-token"] {
+            reached += system.sandbox().calls(route).await;
+        }
+        assert!((1..20).contains(&reached), "{reached} of them reached Merge");
+        system.connect_and_sync(&bystander, "hris", "bamboohr").await;
     });
 }

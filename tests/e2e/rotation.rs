@@ -82,3 +82,30 @@ fn a_rotation_whose_answer_was_lost_asks_for_a_relink() {
         follows(system, &api, &account).await;
     });
 }
+
+#[test]
+fn a_recorded_delivery_with_the_token_before_holds_nothing_up() {
+    alone(Setup::default, async |system| {
+        let api = system.api("org_recorded").await;
+        let account = system.connect_and_sync(&api, "hris", "bamboohr").await;
+        system.webhooks_settled().await;
+        system.idle().await;
+        rotate(system, &api, &account, "00000000-0000-4000-8000-000000000003").await;
+        until("the new token is stored", BOUND, async || {
+            let events = events(&api, &account.id).await;
+            if events.iter().any(|event| event == "token_rotated") { Ok(()) } else { Err(format!("{events:?}")) }
+        })
+        .await;
+        // A retry by Merge is no longer deduplicated after five minutes: this is the message that it becomes.
+        let recorded = system.messages_about(&account.merge_id);
+        let recorded = recorded.iter().find(|body| body.contains(r#""type":"linked""#)).expect("a recording").clone();
+        let failed = system.counted("MessageFailed");
+        send(system, &recorded, &account.merge_id, "recorded").await;
+        // What is queued behind it in the account's group is worked at once.
+        follows(system, &api, &account).await;
+        system.idle().await;
+        assert_eq!(system.counted("MessageFailed"), failed);
+        assert!(system.counted_by("WebhookIgnored", "stale_token") > 0);
+        assert_eq!(api.account(&account.id).await["health"]["state"], "healthy");
+    });
+}
