@@ -29,6 +29,7 @@ mod nested;
 mod one_per_category;
 mod outbound;
 mod parking;
+mod poller;
 mod relink;
 mod rotation;
 mod tenancy;
