@@ -45,9 +45,6 @@ const WEBHOOK_EVERY: Duration = Duration::from_secs(48 * 60 * 60);
 /// That one arrived is not noted more often than this.
 const NOTE_WEBHOOK_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// A fetch that a poll led to may take this long beyond the class's interval.
-const FETCH_TAKES: i64 = 300;
-
 /// A relink and the sync that follows it begin at about the same time, by two clocks.
 const RELINK_SYNC_BEFORE: SignedDuration = SignedDuration::from_mins(2);
 
@@ -113,10 +110,11 @@ impl Findings {
         for window in &report.finished {
             telemetry::count(Metric::WindowFinished, 1);
             let counts = window.counts;
-            self.measure(worker, account, window.upper);
+            measure_lag(worker, account, window.upper);
             if counts.added + counts.updated + counts.deleted == 0 {
                 continue;
             }
+            telemetry::count_by(Metric::ChangesSeen, self.trigger.word(), 1);
             let event = Event::new(worker.now(), EventKind::SyncFinished, SYSTEM)
                 .model(&model)
                 .with("added", counts.added)
@@ -156,18 +154,14 @@ impl Findings {
     }
 }
 
-impl Findings {
-    /// How late what Merge had finished at `finished` is here, and whether the account's class promises better.
-    fn measure(&self, worker: &Worker, account: &LinkedAccount, finished: Timestamp) {
-        telemetry::count_by(Metric::ChangesSeen, self.trigger.word(), 1);
-        let Some(class) = account.due.poll_class().filter(|_| account.facts.initial_sync_completed) else { return };
-        let lag = worker.now().duration_since(finished).as_secs().max(0);
-        let promised =
-            worker.settings.clock.real(Duration::from_secs(class.minutes() * 60)).as_secs() as i64 + FETCH_TAKES;
-        telemetry::count_by(Metric::DataLag, class.label(), lag.unsigned_abs());
-        if lag > promised {
-            telemetry::count_by(Metric::DataLate, class.label(), 1);
-        }
+/// How late what Merge had finished at `finished` is here, and whether the account's class promises better.
+fn measure_lag(worker: &Worker, account: &LinkedAccount, finished: Timestamp) {
+    let Some(class) = account.due.poll_class().filter(|_| account.facts.initial_sync_completed) else { return };
+    let lag = worker.now().duration_since(finished).as_secs().max(0);
+    let promised = worker.settings.clock.real(class.promised()).as_secs() as i64;
+    telemetry::count_by(Metric::DataLag, class.label(), lag.unsigned_abs());
+    if lag > promised {
+        telemetry::count_by(Metric::DataLate, class.label(), 1);
     }
 }
 

@@ -2,31 +2,18 @@
 //! webhooks are dropped.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
 use shared::domain::message::{CensusStep, Message};
 
-use crate::harness::{BOUND, Outcome, Setup, System, alone, until};
+use crate::harness::{BOUND, Outcome, Setup, System, alone, send, until};
 
 /// Takes a census, as the poller would have it taken, and waits until it is complete.
 async fn census(system: &System, minute: i64) {
-    let config = aws_sdk_sqs::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(system.ready().region.clone()))
-        .endpoint_url(&system.ready().aws)
-        .credentials_provider(Credentials::new("test", "test", None, None, "e2e"))
-        .build();
     let message = Message::census(minute, CensusStep::Theirs { tests: false, cursor: None });
-    let sent = aws_sdk_sqs::Client::from_conf(config)
-        .send_message()
-        .queue_url(&system.ready().queue_url)
-        .message_group_id("census")
-        .message_deduplication_id(message.deduplication_id().as_str())
-        .message_body(serde_json::to_string(&message).expect("a message"))
-        .send();
-    sent.await.expect("the queue takes it");
+    let body = serde_json::to_string(&message).expect("a message");
+    send(system, &body, "census", message.deduplication_id().as_str()).await;
     let (complete, of) = ("the census is complete", format!("\"minute\":{minute}"));
     until(complete, BOUND, async || {
         let logs = system.stack.logs();

@@ -88,8 +88,10 @@ fn checklist_47_while_the_api_key_is_revoked_nothing_is_erased_and_afterwards_it
         .await;
         system.idle().await;
         assert_eq!(records().await, before, "no record was erased");
-        let shown = api.account(&account.id).await;
-        assert_eq!(shown["status"], "DELETING");
+        let shown = api.until_health(&account.id, "disconnecting", Some("merge_unavailable")).await;
+        assert_eq!((&shown["status"], &shown["health"]["actor"]), (&json!("DELETING"), &json!("operator")));
+        let flags = (&shown["health"]["can_refresh"], &shown["health"]["can_reconnect"]);
+        assert_eq!(flags, (&json!(false), &json!(false)));
         assert!(system.sandbox().account(&account.merge_id).await.is_some(), "Merge still has it");
 
         system.sandbox().settings(json!({"api_key": "valid"})).await;
@@ -165,7 +167,12 @@ fn an_account_removed_at_merge_is_disconnected_and_its_records_stay_readable() {
             if shown["status"] == "DELETED" { Ok(shown) } else { Err(shown.to_string()) }
         })
         .await;
-        assert_eq!(shown["health"]["state"], "disconnected");
+        assert_eq!(
+            (&shown["health"]["state"], &shown["health"]["actor"]),
+            (&json!("disconnected"), &json!("end_user"))
+        );
+        let flags = (&shown["health"]["can_refresh"], &shown["health"]["can_reconnect"]);
+        assert_eq!(flags, (&json!(false), &json!(false)));
         let path = format!("/v1/linked-accounts/{}", account.id);
         let read = api.get(&format!("{path}/records/hris.Employee"), 200).await;
         assert_eq!(read["results"].as_array().map_or(0, Vec::len), 60);

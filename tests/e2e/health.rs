@@ -70,6 +70,12 @@ fn a_first_sync_runs_and_ends_well() {
         system.sandbox().act(&account.merge_id, "start-sync", quick("DONE")).await;
         let shown = api.until_health(&account.id, "healthy", None).await;
         assert_eq!((flags(&shown), &shown["health"]["actor"]), ((true, true), &json!("nobody")));
+        until("the host product is told", BOUND, async || {
+            let told = notices(system, "Linked Account First Sync Completed");
+            let mine = told.iter().filter(|notice| notice["linked_account_id"] == account.id.as_str()).count();
+            if mine == 1 { Ok(()) } else { Err(format!("{told:?}")) }
+        })
+        .await;
     });
 }
 
@@ -194,7 +200,7 @@ fn a_needed_relink_says_so_and_an_ineffective_one_is_for_the_operator() {
         api.until_health(&account.id, "healthy", None).await;
         // The exchange knows before the worker tells.
         until("the host product is told once of each", BOUND, async || {
-            let notices = health_notices(system);
+            let notices = notices(system, "Linked Account Health Changed");
             let told = |state: &str| notices.iter().filter(|notice| notice["health"]["state"] == state).count();
             if (told("action_needed"), told("healthy")) == (1, 1) { Ok(()) } else { Err(format!("{notices:?}")) }
         })
@@ -210,11 +216,11 @@ async fn relink(system: &System, api: &Api<'_>, account: &Connected) {
     api.post("/v1/linked-accounts", body, 200).await;
 }
 
-/// What the host product was told about changed health.
-fn health_notices(system: &System) -> Vec<Value> {
+/// What the host product was told of one kind.
+fn notices(system: &System, kind: &str) -> Vec<Value> {
     let entries = system.stack.aws().expect("embedded services").events();
-    let of_health = entries.iter().filter(|entry| entry["DetailType"] == "Linked Account Health Changed");
-    of_health
+    let of_kind = entries.iter().filter(|entry| entry["DetailType"] == kind);
+    of_kind
         .map(|entry| serde_json::from_str(entry["Detail"].as_str().unwrap_or_default()).unwrap_or_default())
         .collect()
 }

@@ -31,6 +31,7 @@ mod one_per_category;
 mod operator;
 mod outbound;
 mod parking;
+mod poller;
 mod relink;
 mod rotation;
 mod tenancy;

@@ -1,7 +1,7 @@
 //! An account's life after it was connected: relink, rename, sync, delete.
 
 use serde_json::{Value, json};
-use shared::domain::account::AccountStatus;
+use shared::domain::account::{AccountStatus, fingerprint};
 
 use crate::world::{World, run};
 
@@ -35,6 +35,34 @@ fn a_relink_keeps_everything_and_an_abandoned_one_changes_nothing() {
         assert_eq!(world.merge_accounts().await.len(), 1);
         // And again, the answer to the same token.
         assert_eq!(world.exchange("acme", &public_token).await.expect(200)["id"], json!(id));
+    });
+}
+
+#[test]
+fn a_relink_by_another_organization_of_the_end_user_holds_deletions() {
+    run(async {
+        let world = World::new().await;
+        let id = world.connect("acme", "k1").await;
+        let merge_id = world.account(&id).await.merge_id;
+        world.control("POST", &format!("/_sandbox/accounts/{merge_id}/relink-needed"), json!({})).await;
+        world.change(&id, |account| account.status = AccountStatus::RelinkNeeded).await;
+
+        // The same connection, in the dialog finished under another company's name.
+        world.change(&id, |account| account.notes.end_user_organization = Some(fingerprint("Another GmbH"))).await;
+        let route = format!("POST /v1/linked-accounts/{id}/relink");
+        let answer = world.ask("acme", route, Value::Null).await.expect(201);
+        let public_token = world.dialog(answer["link_token"].as_str().unwrap(), "k2").await;
+        let shown = world.exchange("acme", &public_token).await.expect(200);
+        assert_eq!((&shown["id"], &shown["deletions_held"]), (&json!(id), &json!(true)));
+        let route = format!("/v1/linked-accounts/{id}");
+        let events = world.ask("acme", format!("GET {route}/events"), Value::Null).await.expect(200);
+        let led = events["results"].as_array().unwrap().iter().find(|event| event["type"] == "relinked_elsewhere");
+        assert_eq!(led.unwrap()["detail"]["organization_changed"], true, "{events}");
+
+        // It is what they meant.
+        let body = json!({"deletions_held": false});
+        let shown = world.ask("acme", format!("PATCH {route}"), body).await.expect(200);
+        assert_eq!(shown["deletions_held"], false);
     });
 }
 

@@ -2,12 +2,17 @@
 //! (`5m#3`: minutes 3, 8, 13 …), or waits for one minute (`at#29400000`). A slot is written only when the class
 //! changes, so a poll costs no write.
 
+use std::time::Duration;
+
 use jiff::{Timestamp, Unit};
 
 use super::{
     account::AccountStatus,
     ids::{AccountId, MergeLinkedAccountId},
 };
+
+/// Minutes that a fetch which a poll led to may take.
+const FETCH_TAKES: u64 = 5;
 
 /// How often an account is polled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +44,11 @@ impl PollClass {
             PollClass::SixHours => 360,
             PollClass::Daily => 1440,
         }
+    }
+
+    /// How soon after Merge's sync its data is promised without any webhook: a round, and the fetch.
+    pub fn promised(self) -> Duration {
+        Duration::from_secs((self.minutes() + FETCH_TAKES) * 60)
     }
 
     /// Its name in keys and metrics.

@@ -30,6 +30,7 @@ pub mod wheel;
 mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
 use std::time::Duration;
 
 use merge_sandbox::account::Status;
@@ -70,8 +71,18 @@ pub fn run(seed: u64, shown: bool) -> Outcome {
     run_in(seed, shown, |scenario| scenario)
 }
 
+/// A handler's work is deep here: below it lies the AWS SDK, and below its connection the emulator, none of it optimised.
+const STACK: usize = 16 << 20;
+
 /// Runs one seed in a world that is adjusted first.
-pub fn run_in(seed: u64, shown: bool, adjust: impl FnOnce(Scenario) -> Scenario) -> Outcome {
+pub fn run_in(seed: u64, shown: bool, adjust: impl FnOnce(Scenario) -> Scenario + Send) -> Outcome {
+    thread::scope(|scope| {
+        let deep = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || run_here(seed, shown, adjust));
+        deep.expect("a thread").join().expect("no run panics")
+    })
+}
+
+fn run_here(seed: u64, shown: bool, adjust: impl FnOnce(Scenario) -> Scenario) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime");
     // Handlers are run as Lambda runs them: nothing asks whether they could move to another thread.
