@@ -125,9 +125,9 @@ pub fn parking_slot(merge_id: &MergeLinkedAccountId) -> String {
     PollClass::FiveMinutes.slot_key(spread % PollClass::FiveMinutes.minutes())
 }
 
-/// How many minutes back the wakes are looked for at each tick: clocks differ, and a wake may be written for a
-/// minute that has just been polled.
-const WAKE_LOOKBACK_MINUTES: i64 = 3;
+/// How many minutes back the wakes are looked for at each tick: a worker whose clock is ten minutes slow may write a
+/// wake for a minute that was polled long ago, and nothing else would find the account again.
+const WAKE_LOOKBACK_MINUTES: i64 = 11;
 
 /// The index keys of minute `now`, in the order in which they are read: wakes, also of the minutes before, then slots
 /// from the most frequent class to the least.
