@@ -103,14 +103,20 @@ impl Store {
 
 fn due_of(item: &Item) -> Result<DueAccount, StoreError> {
     let reader = Reader(item);
+    Ok(DueAccount {
+        of: account_of_entry(item)?,
+        merge_id: MergeLinkedAccountId::parse(reader.text("merge_id")?).map_err(|e| reader.corrupt(e.to_string()))?,
+    })
+}
+
+/// The account that an entry of the index stands for.
+pub(super) fn account_of_entry(item: &Item) -> Result<AccountRef, StoreError> {
+    let reader = Reader(item);
     let (pk, sk) = (reader.text("pk")?, reader.text("sk")?);
     let organization = pk.strip_prefix(keys::prefix::ORGANIZATION).unwrap_or(pk);
     let account = sk.strip_prefix(keys::prefix::ACCOUNT).unwrap_or(sk);
-    Ok(DueAccount {
-        of: AccountRef {
-            organization: OrganizationId::parse(organization).map_err(|e| reader.corrupt(e.to_string()))?,
-            account: AccountId::parse(account).map_err(|e| reader.corrupt(e.to_string()))?,
-        },
-        merge_id: MergeLinkedAccountId::parse(reader.text("merge_id")?).map_err(|e| reader.corrupt(e.to_string()))?,
+    Ok(AccountRef {
+        organization: OrganizationId::parse(organization).map_err(|e| reader.corrupt(e.to_string()))?,
+        account: AccountId::parse(account).map_err(|e| reader.corrupt(e.to_string()))?,
     })
 }
