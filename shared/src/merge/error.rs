@@ -35,7 +35,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Unauthorized,
         Self::Forbidden,
         Self::NotFound,
@@ -43,6 +43,8 @@ impl ErrorKind {
         Self::RateLimited,
         Self::Unavailable,
         Self::Malformed,
+        Self::Endless,
+        Self::StrayCursor,
         Self::TooLarge,
         Self::Redirect,
     ];

@@ -8,15 +8,16 @@ use aws_sdk_dynamodb::types::KeysAndAttributes;
 use super::{
     Fault, Item, Store, StoreError,
     account_item::from_item,
-    item::{Reader, key_of, s},
+    item::{key_of, s},
     keys::{self, prefix},
     linking::OwnerItem,
     rows::{Condition, Put, encode},
+    tick::account_of_entry,
     with_retries,
 };
 use crate::domain::{
     account::LinkedAccount,
-    ids::{AccountId, MergeLinkedAccountId, OrganizationId},
+    ids::{AccountId, MergeLinkedAccountId},
     message::AccountRef,
     schedule::{Due, PollClass},
 };
@@ -141,15 +142,4 @@ impl Store {
         self.delete_row("erase_owner", &keys::owner(merge_id), Some(condition)).await?;
         Ok(())
     }
-}
-
-fn account_of_entry(item: &Item) -> Result<AccountRef, StoreError> {
-    let reader = Reader(item);
-    let (pk, sk) = (reader.text("pk")?, reader.text("sk")?);
-    let organization = pk.strip_prefix(prefix::ORGANIZATION).unwrap_or(pk);
-    let account = sk.strip_prefix(prefix::ACCOUNT).unwrap_or(sk);
-    Ok(AccountRef {
-        organization: OrganizationId::parse(organization).map_err(|error| reader.corrupt(error.to_string()))?,
-        account: AccountId::parse(account).map_err(|error| reader.corrupt(error.to_string()))?,
-    })
 }

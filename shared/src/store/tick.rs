@@ -145,12 +145,18 @@ fn due_of(item: &Item) -> Result<Due, StoreError> {
     if sk.starts_with(keys::prefix::PENDING) {
         return Ok(Due::Pending(reader.text("due_at")?.parse().map_err(|error: jiff::Error| corrupt(&error))?));
     }
+    let merge_id = MergeLinkedAccountId::parse(reader.text("merge_id")?).map_err(|error| corrupt(&error))?;
+    Ok(Due::Account { of: account_of_entry(item)?, merge_id })
+}
+
+/// The account that an entry of the index stands for.
+pub(super) fn account_of_entry(item: &Item) -> Result<AccountRef, StoreError> {
+    let reader = Reader(item);
+    let (pk, sk) = (reader.text("pk")?, reader.text("sk")?);
     let organization = pk.strip_prefix(keys::prefix::ORGANIZATION).unwrap_or(pk);
     let account = sk.strip_prefix(keys::prefix::ACCOUNT).unwrap_or(sk);
-    let of = AccountRef {
-        organization: OrganizationId::parse(organization).map_err(|error| corrupt(&error))?,
-        account: AccountId::parse(account).map_err(|error| corrupt(&error))?,
-    };
-    let merge_id = MergeLinkedAccountId::parse(reader.text("merge_id")?).map_err(|error| corrupt(&error))?;
-    Ok(Due::Account { of, merge_id })
+    Ok(AccountRef {
+        organization: OrganizationId::parse(organization).map_err(|e| reader.corrupt(e.to_string()))?,
+        account: AccountId::parse(account).map_err(|e| reader.corrupt(e.to_string()))?,
+    })
 }

@@ -14,6 +14,9 @@ use crate::metrics::{Metrics, MetricsError};
 /// The poller's alarm says the same after as long.
 const MISSED_MINUTES: i64 = 5;
 
+/// A run takes its time, however fast the schedule is.
+const LONGEST_RUN: SignedDuration = SignedDuration::from_secs(60);
+
 /// Metrics are looked at as far back.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -168,7 +171,7 @@ fn schedule(last_tick: &Result<Option<i64>, String>, clock: Clock, now: Timestam
         Ok(Some(tick)) => {
             let missed = clock.minute(now) - tick;
             let what = format!("the poller has finished no run for {missed} minutes");
-            let late = missed > MISSED_MINUTES;
+            let late = missed > MISSED_MINUTES && now.duration_since(clock.real_time(*tick)) > LONGEST_RUN;
             late.then(|| Finding::broken(Check::Schedule, what, advice).since(Some(clock.real_time(*tick))))
         }
     }
