@@ -175,7 +175,9 @@ def schedule(target, arguments):
     def minute():
         key = {"pk": {"S": "POLLER"}, "sk": {"S": "TICK"}}
         item = dynamodb.get_item(TableName=target.accounts, Key=key, ConsistentRead=True).get("Item")
-        return int(item["minute"]["N"]) if item else -1
+        progress = json.loads(item["progress"]["S"]) if item else {"done": -1}
+        # Beyond a gap that it is still closing, the poller is ahead.
+        return (progress.get("ahead") or [progress["done"]])[-1]
 
     before, patience = minute(), 2.5 * arguments.patience
     if until(patience, lambda: True if minute() > before else None) is None:

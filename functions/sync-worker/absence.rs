@@ -19,11 +19,7 @@ use shared::{
     telemetry::{self, Metric},
 };
 
-use super::{
-    WorkError, Worker,
-    announce::add_event,
-    state::set_status,
-};
+use super::{WorkError, Worker, announce::add_event, state::set_status};
 
 /// How long an account has to be missing before it counts as gone, on the schedule's clock.
 const MISSING_FOR: Duration = Duration::from_secs(60 * 60);

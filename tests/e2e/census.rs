@@ -18,7 +18,9 @@ async fn census(system: &System, minute: i64) {
     until(complete, BOUND, async || {
         let logs = system.stack.logs();
         let found = logs.iter().any(|line| line.line.contains(complete) && line.line.contains(&of));
-        if found { Ok(()) } else { Err("not yet".to_owned()) }
+        let last =
+            || logs.iter().rev().filter(|line| line.line.contains("ERROR")).take(3).map(|line| line.line.as_str());
+        if found { Ok(()) } else { Err(format!("not yet; the last errors: {:?}", last().collect::<Vec<_>>())) }
     })
     .await;
     system.idle().await;
@@ -59,7 +61,7 @@ fn what_is_gone_at_merge_is_noticed_twice_before_it_counts() {
 
         let then = Timestamp::now().checked_sub(SignedDuration::from_hours(24)).expect("a time");
         let row = format!("ACCOUNT#{}", account.id);
-        system.tables().set("ORG#org_acme", &row, "notes.missing_since", AttributeValue::S(then.to_string())).await;
+        system.tables().set("ORG#org_acme", &row, "deletion.missing_since", AttributeValue::S(then.to_string())).await;
         census(system, 3).await;
         let shown = api.account(&account.id).await;
         assert_eq!((&shown["status"], &shown["health"]["state"]), (&json!("DELETED"), &json!("disconnected")));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::tables::text;
 use crate::harness::{Api, Connected, Setup, Snapshot, System, all_equal, alone, hris_models, until};
@@ -13,7 +13,12 @@ const BOUND: Duration = Duration::from_secs(900);
 #[test]
 fn checklist_50_a_chain_of_forty_hops_and_killed_workers_lose_nothing_of_five_thousand_employees() {
     alone(
-        || Setup::default().employees(5_000).variable("sync-worker", "WORK_SLICE_SECONDS", "1").visibility_seconds(5),
+        || {
+            // Some two thousand pages, each of which takes Merge a moment: on the fastest machine more than forty slices.
+            let merge = json!({"page_delay_ms": 120, "max_page_size": 25});
+            let setup = Setup::default().employees(5_000).sandbox(merge).visibility_seconds(5);
+            setup.variable("sync-worker", "WORK_SLICE_SECONDS", "1")
+        },
         async |system| {
             system.announce("Runtime.ExitError");
             let api = system.api("org_acme").await;

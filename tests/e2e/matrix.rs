@@ -124,7 +124,8 @@ const ROWS: [Row; 17] = [
     Row {
         route: "PATCH /v1/linked-accounts/{id}",
         ids: &[Field::Account],
-        plain: &["display_name", "duplicate_ignored"],
+        // An issue is looked for among those of the account in the path, and nowhere else.
+        plain: &["display_name", "duplicate_ignored", "acknowledge_issues", "deletions_held"],
         body: Some(r#"{"display_name":"mine"}"#),
         ..PLAIN
     },

@@ -61,7 +61,8 @@ fn a_plan_without_resyncs_is_not_asked_for_them_again_and_again() {
         let id = world.connect("acme", "k1").await;
         let asked = || world.ask("acme", format!("POST /v1/linked-accounts/{id}/sync"), json!({"ask_provider": true}));
         for answer in join_all((0..40).map(|_| asked())).await {
-            assert_eq!(answer.expect(202)["provider_resync"], "unavailable", "our own fetch goes on without it");
+            let resync = answer.expect(202)["provider_resync"].clone();
+            assert!(resync == "unavailable" || resync == "debounced", "our own fetch goes on without it: {resync}");
         }
         let reached = world.calls("resync").await;
         assert!((1..GUARD).contains(&reached), "{reached} of them reached Merge");

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared::api::accounts::AccountView;
 use shared::domain::account::LinkedAccount;
-use shared::domain::issue::IssueStatus;
 use shared::domain::health::{self, Health, HealthState};
 use shared::domain::ids::{MergeLinkedAccountId, OrganizationId};
+use shared::domain::issue::IssueStatus;
 use shared::linking::Linking;
 use shared::merge::LinkTokenRequest;
 

@@ -115,9 +115,10 @@ async fn delete(
         linking.store.erase_owner(&merge_id, &of).await?;
         return output.line(format!("removed the owner row of {merge_id}"));
     }
-    // The worker asks Merge once more, marks the account, and keeps its records for a while.
+    // The worker asks Merge once more, marks the account if it has been missing for an hour, and keeps its records for a
+    // while.
     let fresh = DeduplicationId::webhook(Uuid::new_v4().as_bytes());
     connection.queue.send_as(&Message::new(merge_id, Work::Deleted {}), &fresh).await?;
     note(connection, of.account, "disconnected").await?;
-    output.line(format!("queued: the worker marks {} as disconnected", of.account))
+    output.line(format!("queued: the worker marks {} as disconnected once it has been missing for an hour", of.account))
 }

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::domain::account::LinkedAccount;
-use shared::domain::issue::IssueStatus;
 use shared::domain::health;
+use shared::domain::issue::IssueStatus;
 
 use self::day::LastDay;
 use crate::cli;

@@ -261,11 +261,14 @@ impl Checkpoint {
 
     pub(super) fn finished(mut self) -> Self {
         let Some(open) = self.window.take() else { return self };
+        let reread = self.upper.is_some();
         self.upper = self.upper.max(Some(open.upper));
         self.last_synced_at = Some(open.started_at);
         self.initial_completed |= open.completes;
         self.partial = open.partial;
-        if open.kind == WindowKind::Full {
+        // Its sweep has looked at every record that this read did not write. The first read has none: what a worker left
+        // uncommitted, and Merge has deleted since, is still there.
+        if open.kind == WindowKind::Full && reread {
             self.ends = Ends::default();
         }
         if let Some(parents) = open.parents {

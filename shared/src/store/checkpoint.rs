@@ -60,9 +60,10 @@ impl Store {
                     .put_item()
                     .table_name(&self.accounts)
                     .set_item(Some(item.clone()))
-                    .condition_expression("epoch = :e AND n = :n")
+                    .condition_expression(STILL_THERE)
                     .expression_attribute_values(":e", n(previous.epoch))
                     .expression_attribute_values(":n", n(previous.n))
+                    .expression_attribute_values(":p", n(previous.pages))
                     .send()
                     .await
                     .map_err(|e| Fault::of(&e))

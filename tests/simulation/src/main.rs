@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use simulation::{Bug, Happenings, Outcome, run_in};
+use simulation::{Bug, Happenings, Outcome, Scenario, run_in};
 
 /// Runs the production handlers under seeded faults and looks at what must hold. Without arguments: fresh seeds for a
 /// minute.
@@ -28,6 +28,12 @@ struct Arguments {
     /// UnfinishedGeneration, CompletedBeforeFetch or OlderOverNewer.
     #[arg(long, value_parser = bug)]
     plant: Option<Bug>,
+    /// With --plant: lives in that mistake's world without making it.
+    #[arg(long, requires = "plant")]
+    unplanted: bool,
+    /// How far the clock of a process may be off, in seconds.
+    #[arg(long)]
+    skew: Option<u64>,
     /// Goes on after a failure.
     #[arg(long)]
     all: bool,
@@ -47,7 +53,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse_from(std::env::args().filter(|argument| argument != "--"));
     let failed = match arguments.seed {
         Some(seed) => {
-            let outcome = one(seed, !arguments.quiet, arguments.plant);
+            let outcome = one(seed, !arguments.quiet, &arguments);
             report(&outcome);
             !outcome.broken.is_empty()
         }
@@ -56,10 +62,14 @@ fn main() -> ExitCode {
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-fn one(seed: u64, shown: bool, plant: Option<Bug>) -> Outcome {
-    run_in(seed, shown, |scenario| match plant {
-        Some(bug) => scenario.planted(bug),
-        None => scenario,
+fn one(seed: u64, shown: bool, arguments: &Arguments) -> Outcome {
+    run_in(seed, shown, |scenario| {
+        let scenario = match arguments.plant {
+            Some(bug) if arguments.unplanted => Scenario { bug: None, ..scenario.planted(bug) },
+            Some(bug) => scenario.planted(bug),
+            None => scenario,
+        };
+        Scenario { skew: arguments.skew.unwrap_or(scenario.skew), ..scenario }
     })
 }
 
@@ -87,7 +97,7 @@ fn many(arguments: &Arguments) -> bool {
             if seed >= to || over || (failed.load(Ordering::Relaxed) && !arguments.all) {
                 return;
             }
-            let outcome = one(seed, false, arguments.plant);
+            let outcome = one(seed, false, arguments);
             if !outcome.broken.is_empty() {
                 report(&outcome);
                 failed.store(true, Ordering::Relaxed);

@@ -192,7 +192,7 @@ fn page(report: &str, dollars: f64, calls: f64) -> String {
         "# What polling costs\n\n\
          Written by `UPDATE_COSTS=1 cargo test --workspace --test wheel a_day`, from the requests that the production handlers \
          made in a simulated day\nof {count} accounts without a webhook. Every poll was idle: nothing new, nothing written. The \
-         poller itself adds one read and one\nwrite a minute, and ten queries; the day's census one query for each slot of the wheel: however many \
+         poller itself adds one read and one\nwrite a minute, and eighteen queries; the day's census one query for each slot of the wheel: however many \
          accounts there are.\n\n{report}\n\
          Calls to Merge: {calls:.2} a look (sync status, account details, issues); they cost nothing but the plan's rate.\n\n\
          ## A month\n\n\

@@ -41,8 +41,11 @@ test("everything that may happen to an account is told in its history, or left o
     "deletions_approved",
     "deletions_discarded",
     "missing",
+    "token_rotation_requested",
     "token_rotation_started",
     "token_rotated",
+    "orphaned",
+    "dead_letter",
   ]);
   const detail = { added: 1, to: "COMPLETE", kind: "other" };
   for (const type of variants("store/events.rs", "EventKind")) {

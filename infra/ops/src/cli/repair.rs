@@ -127,7 +127,7 @@ pub enum Orphans {
     List,
     /// Write the owner row of an account of ours that lost it, so that webhooks reach it again
     Adopt(Orphan),
-    /// Mark an account as disconnected that Merge does not have, or remove an owner row that leads nowhere
+    /// Mark an account as disconnected that Merge has not had for an hour, or remove an owner row that leads nowhere
     Delete(Orphan),
 }
 
