@@ -185,6 +185,9 @@ async fn run(asked: Run<'_>, mut account: LinkedAccount, pages_before: u64) -> R
 
     // 3. Say on the account's row what that means.
     let mut after = checkpoints;
+    // A run of some lists only says nothing of the others.
+    let through = asked.only.is_empty() && reports.iter().all(|report| matches!(report.end, End::Finished));
+    findings.full_read_over = account.facts.full_read.clone().filter(|_| through && !reports.is_empty());
     for report in &mut reports {
         findings.learn(worker, &account, report).await?;
         if let Some(checkpoint) = report.checkpoint.take() {

@@ -9,7 +9,9 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use shared::{
     domain::{
-        account::{AccountStatus, LinkedAccount, SyncFacts, Trouble, TroubleCode, UnreadableList, fingerprint},
+        account::{
+            AccountStatus, FullRead, LinkedAccount, SyncFacts, Trouble, TroubleCode, UnreadableList, fingerprint,
+        },
         ids::MergeLinkedAccountId,
         issue::{self, Turn},
         message::{AccountRef, IssueEvent},
@@ -92,8 +94,8 @@ pub struct Findings {
     pub broken: BTreeSet<String>,
     /// Lists that could.
     pub read: BTreeSet<String>,
-    /// Every list was read as far as Merge allows.
-    pub through: bool,
+    /// The full read that stood when the run began, if every list is through with it.
+    pub full_read_over: Option<FullRead>,
     /// A continuation follows.
     pub chain_moves: bool,
 }
@@ -263,7 +265,7 @@ fn apply(
     if let Some(checkpoints) = checkpoints {
         account.facts = facts(worker, account, checkpoints, rows);
     }
-    if findings.through && account.facts.unreadable.is_empty() {
+    if account.facts.full_read == findings.full_read_over && account.facts.unreadable.is_empty() {
         account.facts.full_read = None;
     }
     account.chain += u64::from(findings.chain_moves);

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use crate::harness::tables::text;
 use crate::harness::{Api, BOUND, Connected, Setup, System, alone, models_of, records, until};
 
 const SYSTEMS: [(&str, &str); 4] =
@@ -82,6 +83,13 @@ async fn follow(system: &System, category: &'static str, integration: &str) {
     sandbox.sync(&account.merge_id).await;
     full(&api, &account).await;
     all_below(system, &api, &account, category, "in full").await;
+    until("the full read is over, and stands on the account no more", BOUND, async || {
+        let rows = system.tables().everything().await;
+        let own = rows.iter().find(|row| text(row, "sk") == format!("ACCOUNT#{}", account.id)).ok_or("no row")?;
+        let stands = own["facts"].as_m().is_ok_and(|facts| facts.contains_key("full_read"));
+        if stands { Err("it stands".to_owned()) } else { Ok(()) }
+    })
+    .await;
 }
 
 async fn full(api: &Api<'_>, account: &Connected) {
