@@ -71,9 +71,9 @@ fn checklist_28_a_closed_relink_dialog_leaves_the_account_as_it_works() {
         assert_eq!((&after["status"], &after["records"]), (&before["status"], &before["records"]));
         still_the_same(system, &account).await;
 
+        let before = Snapshot::take(&api, &account.id, &["hris.Employee"]).await.expect("a snapshot");
         let changed = system.sandbox().mark(&account.merge_id, "mutate", "hris.Employee", 3).await;
         system.sandbox().start_sync(&account.merge_id).await;
-        let before = Snapshot::take(&api, &account.id, &["hris.Employee"]).await.expect("a snapshot");
         until("it is still syncing", BOUND, async || {
             let now = Snapshot::take(&api, &account.id, &["hris.Employee"]).await?;
             let differing = before.differing(&now).len();
