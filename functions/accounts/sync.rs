@@ -102,7 +102,7 @@ async fn ask(
         return Ok(None);
     }
     let token = accounts.linking.token_of(account).await?;
-    let rows = match accounts.linking.merge.sync_status(account.category, &token).await {
+    let rows = match accounts.linking.merge.sync_status(account.category, &token, None).await {
         Ok(rows) => rows,
         Err(error) => {
             tracing::warn!(error = telemetry::chain(&error), "Merge's sync status cannot be read now");

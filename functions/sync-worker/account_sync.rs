@@ -254,7 +254,7 @@ async fn statuses(
     if let Err(at) = take_budget(worker, &budget).await {
         return Ok(Statuses::NotBefore(at));
     }
-    let rows = match worker.merge.sync_status(account.category, token).await {
+    let rows = match worker.merge.sync_status(account.category, token, Some(&budget)).await {
         Ok(rows) => rows,
         Err(error) => return Ok(Statuses::Refused(error)),
     };

@@ -45,6 +45,13 @@ impl RateBudget {
         Ok(())
     }
 
+    /// Waits until a call may be made, however long, and takes it.
+    pub async fn take(&self) {
+        while let Err(until) = self.try_take() {
+            sleep_until(until).await;
+        }
+    }
+
     /// Takes a call, or says when to ask again.
     pub fn try_take(&self) -> Result<(), Instant> {
         let now = Instant::now();

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::budget::RateBudget;
 use super::client::{Call, MergeClient};
 use super::error::{ErrorKind, MergeError};
 use super::records::Cursor;
@@ -38,14 +39,17 @@ pub struct CatalogueEntry {
 }
 
 impl MergeClient {
-    /// What Merge says about its syncs of each model of an account: `GET /{category}/v1/sync-status`, all pages.
+    /// What Merge says about its syncs of each model of an account: `GET /{category}/v1/sync-status`, all pages. The
+    /// caller has taken the first one out of the account's budget, if it has one; further ones, which no system of today
+    /// fills, are taken here.
     pub async fn sync_status(
         &self,
         category: Category,
         account_token: &AccountToken,
+        budget: Option<&RateBudget>,
     ) -> Result<Vec<SyncStatus>, MergeError> {
         let call = || Call::get("sync-status", format!("{category}/v1/sync-status")).account(account_token);
-        let rows = self.all_pages(call).await?;
+        let rows = self.all_pages(call, budget).await?;
         Ok(keep("SyncStatus", &rows, sync_status))
     }
 
@@ -74,18 +78,22 @@ impl MergeClient {
             // A muted issue that the list left out would seem to be over.
             call.query("linked_account_id", merge_id.as_str()).query("include_muted", "true")
         };
-        let rows = self.all_pages(call).await?;
+        let rows = self.all_pages(call, None).await?;
         Ok(keep("Issue", &rows, issue_event))
     }
 
     /// The integrations that the organization may offer: `GET /organizations/integrations`, all pages.
     pub async fn integrations(&self) -> Result<Vec<CatalogueEntry>, MergeError> {
         let call = || Call::get("integrations", "organizations/integrations".to_owned());
-        let rows = self.all_pages(call).await?;
+        let rows = self.all_pages(call, None).await?;
         Ok(keep("Integration", &rows, catalogue_entry))
     }
 
-    async fn all_pages<'a>(&self, call: impl Fn() -> Call<'a>) -> Result<Vec<Box<RawValue>>, MergeError> {
+    async fn all_pages<'a>(
+        &self,
+        call: impl Fn() -> Call<'a>,
+        budget: Option<&RateBudget>,
+    ) -> Result<Vec<Box<RawValue>>, MergeError> {
         let mut walk = Walk::default();
         let mut rows = Vec::new();
         let mut cursor: Option<Cursor> = None;
@@ -101,6 +109,9 @@ impl MergeClient {
             match next {
                 None => return Ok(rows),
                 Some(next) => cursor = Some(walk.step(name, next)?),
+            }
+            if let Some(budget) = budget {
+                budget.take().await;
             }
         }
     }

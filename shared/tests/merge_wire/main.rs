@@ -6,7 +6,7 @@ mod server;
 mod transport;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -23,8 +23,8 @@ use shared::domain::origin::EndUserOriginId;
 use shared::domain::secret::{AccountToken, ApiKey, PublicToken};
 use shared::domain::sync_status::SyncState;
 use shared::merge::{
-    ErrorKind, InvalidBaseUrl, KeySource, LinkTokenRequest, MergeClient, MergeError, PageRequest, ReqwestTransport,
-    Retry, TestAccounts,
+    ErrorKind, InvalidBaseUrl, KeySource, LinkTokenRequest, MergeClient, MergeError, PageRequest, RateBudget,
+    ReqwestTransport, Retry, TestAccounts,
 };
 use shared::telemetry::chain;
 
@@ -202,7 +202,10 @@ async fn sync_status_is_read_to_its_last_page() {
         axum::Json(json!({"next": next, "previous": null, "results": [row, {"model_id": null}]})).into_response()
     })
     .await;
-    let rows = server.merge().sync_status(Category::Hris, &token()).await.unwrap();
+    // One call at once, then one every 1.58 s.
+    let (budget, started) = (RateBudget::new(39), Instant::now());
+    let rows = server.merge().sync_status(Category::Hris, &token(), Some(&budget)).await.unwrap();
+    assert!(started.elapsed() >= Duration::from_millis(1_500), "further pages are taken out of the budget");
     let models: Vec<_> = rows.iter().map(|row| row.model_id.as_str()).collect();
     assert_eq!(models, ["hris.M1", "hris.M2", "hris.M3"]);
     assert_eq!(rows[0].status, SyncState::Done);
@@ -211,7 +214,7 @@ async fn sync_status_is_read_to_its_last_page() {
 #[tokio::test]
 async fn checklist_30_a_list_that_does_not_end_is_refused() {
     let repeated = Server::json(json!({"next": "same", "results": []})).await;
-    let error = repeated.merge().sync_status(Category::Hris, &token()).await.unwrap_err();
+    let error = repeated.merge().sync_status(Category::Hris, &token(), None).await.unwrap_err();
     assert_eq!((error.kind(), repeated.seen().len()), (ErrorKind::Endless, 2));
     let circle = Server::start(|seen| {
         let next = if seen.target.contains("cursor=a") { "b" } else { "a" };

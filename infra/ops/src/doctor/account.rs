@@ -114,7 +114,7 @@ async fn asked(linking: &Linking, account: &LinkedAccount, token: &AccountToken)
     let merge = &linking.merge;
     let answers = async {
         let details = merge.account_details(account.category, token).await?;
-        let syncs = merge.sync_status(account.category, token).await?;
+        let syncs = merge.sync_status(account.category, token, None).await?;
         Ok::<_, shared::merge::MergeError>(MergeSays::Serves { status: details.status, syncs })
     };
     match answers.await {
