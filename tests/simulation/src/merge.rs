@@ -54,6 +54,11 @@ impl Transport for Merge {
     fn send(&self, request: Request<Bytes>, limits: Limits) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         Box::pin(async move {
             let list = paged(&self.sim, &request);
+            // Counted as they are sent: on their way some overtake others.
+            if let Some(token) = token_of(&request).filter(|_| self.sim.is_calm()) {
+                let (at, plan) = (self.sim.elapsed(), self.sim.scenario().plan_limit);
+                self.sim.watch().call(&self.process.name, token, at, plan);
+            }
             if let Some(list) = &list {
                 let (process, plan) = (&self.process, self.sim.scenario().plan_limit);
                 self.sim.watch().page_asked((&process.name, process.invocation()), list, self.sim.elapsed(), plan);
@@ -90,11 +95,7 @@ impl Merge {
         let (sim, name) = (self.sim.clone(), self.process.name.clone());
         let effect = async move {
             let (method, uri) = (request.method().clone(), request.uri().clone());
-            let token = request.headers().get("x-account-token").and_then(|token| token.to_str().ok());
-            if let Some(token) = token.filter(|_| sim.is_calm()) {
-                sim.watch().call(&name, token, sim.elapsed(), sim.scenario().plan_limit);
-            }
-            sim.tally().merge(uri.path(), token, sim.elapsed());
+            sim.tally().merge(uri.path(), token_of(&request), sim.elapsed());
             let answer = answer(&sim, trouble, request).await;
             sim.note(&format!("{name} {method} {} {}", shown(&uri), answer.status().as_u16()));
             answer
@@ -196,10 +197,14 @@ fn refusal(status: StatusCode, detail: &str) -> Response<Bytes> {
     answer
 }
 
+fn token_of(request: &Request<Bytes>) -> Option<&str> {
+    request.headers().get("x-account-token")?.to_str().ok()
+}
+
 /// The list that a request asks for a page of records of; `None` for any other. Notes when Merge's data moved since the
 /// first page of the list.
 fn paged(sim: &Sim, request: &Request<Bytes>) -> Option<List> {
-    let token = request.headers().get("x-account-token")?.to_str().ok()?.to_owned();
+    let token = token_of(request)?.to_owned();
     let mut segments = request.uri().path().strip_prefix("/api/")?.split('/');
     let (category, _version) = (segments.next()?, segments.next()?);
     let (model, _) = models::by_path(category, &segments.collect::<Vec<_>>())?;
