@@ -42,9 +42,10 @@ pub async fn pages(sync: &EndpointSync<'_>, report: &mut Report) -> Result<End, 
     };
     let mut walk: Option<Walk<'_>> = None;
     let mut seen: HashSet<String> = HashSet::new();
+    let mut may_restart = true;
     while let Some(open) = checkpoint.window.clone() {
         let Some(parents) = open.parents.clone() else { return Ok(End::Finished) };
-        if let Some(from) = sweep::overtaken_until(sync, &open) {
+        if let Some(from) = sweep::overtaken_until(sync, &checkpoint) {
             return Ok(End::NotBefore(from));
         }
         if sync.invocation.time_is_up() {
@@ -76,8 +77,9 @@ pub async fn pages(sync: &EndpointSync<'_>, report: &mut Report) -> Result<End, 
             true => RecordsPage::empty(),
             false => match sync.fetch(&open, Some(&parent.key), open.cursor.as_deref()).await {
                 Ok(page) => page,
-                Err(PageFault::CursorRefused(error)) if open.restarts == 0 => {
+                Err(PageFault::CursorRefused(error)) if may_restart && (open.restarts == 0 || sync.again) => {
                     tracing::warn!(endpoint = sync.endpoint.slug(), %error, "the cursor is refused; the parent's list begins again");
+                    may_restart = false;
                     let after = begun_again(&checkpoint, open, parents);
                     if !sync.commit(&checkpoint, &after, Page::default()).await? {
                         return Ok(End::Fenced);

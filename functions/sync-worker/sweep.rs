@@ -52,7 +52,7 @@ impl Sweeper {
         open: &OpenWindow,
         sweep: Sweep,
     ) -> Result<Step, WorkError> {
-        if let Some(from) = overtaken_until(sync, open) {
+        if let Some(from) = overtaken_until(sync, checkpoint) {
             return Ok(Step::NotBefore(from));
         }
         let most = if sweep.deleting { TOMBSTONES } else { COUNTED };
@@ -144,9 +144,9 @@ impl Sweeper {
 }
 
 /// Until when an overtaken worker may still be writing what a sweep should find.
-pub fn overtaken_until(sync: &EndpointSync<'_>, open: &OpenWindow) -> Option<Timestamp> {
+pub fn overtaken_until(sync: &EndpointSync<'_>, checkpoint: &Checkpoint) -> Option<Timestamp> {
     let wait = SignedDuration::try_from(sync.worker.settings.second_sweep_after).unwrap_or(SignedDuration::MAX);
-    let from = open.overtaken_at?.checked_add(wait).unwrap_or(Timestamp::MAX);
+    let from = checkpoint.overtaken_at?.checked_add(wait).unwrap_or(Timestamp::MAX);
     Some(from).filter(|from| sync.worker.now() < *from)
 }
 

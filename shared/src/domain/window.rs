@@ -76,9 +76,6 @@ pub struct OpenWindow {
     /// All pages are committed; what the full read did not see is being looked for.
     #[serde(default)]
     pub sweep: Option<Sweep>,
-    /// A worker was overtaken at this time: what it still writes may come after a sweep that starts too soon.
-    #[serde(default)]
-    pub overtaken_at: Option<Timestamp>,
     /// In a nested list's window: whose lists it reads, and how far it has come.
     #[serde(default)]
     pub parents: Option<Parents>,
@@ -130,7 +127,6 @@ impl OpenWindow {
             completes: false,
             generation: checkpoint.map_or(0, |c| c.generation) + u64::from(kind == WindowKind::Full),
             sweep: None,
-            overtaken_at: None,
             parents: None,
         }
     }
@@ -159,6 +155,10 @@ pub struct Checkpoint {
     /// The worker of this epoch stopped right after a commit: it left nothing uncommitted behind.
     #[serde(default)]
     pub rested: bool,
+    /// A worker was overtaken at this time: what it still writes may come after a sweep that starts too soon, in this
+    /// window or the next.
+    #[serde(default)]
+    pub overtaken_at: Option<Timestamp>,
     pub window: Option<OpenWindow>,
     /// End of the last finished window.
     pub upper: Option<Timestamp>,
@@ -201,11 +201,10 @@ impl Checkpoint {
     /// The checkpoint after a worker has taken the endpoint up, on an open window or with a new one.
     pub fn claimed(&self, open: OpenWindow, now: Timestamp) -> Self {
         let mut next = self.clone();
-        let mut open = open;
         // Records may carry tags beyond the last commit unless the worker before left on one.
         if self.window.is_some() && !self.rested {
             next.ends.0.insert(self.epoch, self.n);
-            open.overtaken_at = Some(now);
+            next.overtaken_at = Some(now);
         }
         next.epoch += 1;
         next.n = 0;
@@ -302,9 +301,10 @@ pub fn next_window(
         // A full read on request needs no newer sync.
         WindowKind::Full if mode == SyncMode::Full => readable.or(have)?,
         WindowKind::Full if have.is_some() && endpoint.rule() != Rule::Windows => {
-            let due = checkpoint
-                .and_then(|c| c.full_read_at)
-                .is_none_or(|at| now.duration_since(at) >= cadence.full_read_every);
+            let old = |at| now.duration_since(at) >= cadence.full_read_every;
+            // What a partial sync left out does not wait a day.
+            let whole_at_last = checkpoint.is_some_and(|c| c.partial) && !status.partial();
+            let due = whole_at_last || checkpoint.and_then(|c| c.full_read_at).is_none_or(old);
             readable.filter(|_| due)?
         }
         _ => readable?,

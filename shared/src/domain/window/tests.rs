@@ -169,3 +169,16 @@ fn a_full_read_happens_daily_or_on_request() {
     assert_eq!(next(10, 60, SyncMode::Full).map(|w| w.generation), Some(2));
     assert_eq!(next(50, 20 + 86_400, SyncMode::Changes).map(|w| w.kind), Some(WindowKind::Full));
 }
+
+#[test]
+fn what_a_partial_sync_left_out_is_read_once_a_whole_one_has_finished() {
+    let terms = Endpoint::by_slug("accounting.payment-terms").unwrap();
+    let have = Checkpoint { partial: true, upper: Some(at(10)), full_read_at: Some(at(20)), ..Checkpoint::default() };
+    let next = |status: &SyncStatus| {
+        next_window(terms, Some(&have), status, SyncMode::Changes, &Cadence::default(), at(60)).map(|w| w.partial)
+    };
+    let again = SyncState::PartiallySynced;
+    let partial = SyncStatus { status: again, last_sync_result: Some(again), ..done(50) };
+    assert_eq!(next(&partial), None, "the next partial one waits for its day");
+    assert_eq!(next(&done(50)), Some(false));
+}
