@@ -56,6 +56,9 @@ pub struct Account {
     pub interval_ms: Option<i64>,
     pub initial_round_done: bool,
     pub issues: Vec<Issue>,
+    /// What changes from now on says more than Merge publishes.
+    #[serde(default)]
+    pub drifts: bool,
     /// Hash of the sandbox's seed and the account's id.
     pub seed: u64,
 }
@@ -94,7 +97,8 @@ impl Account {
         let sizes = |other: ModelIndex| self.dataset(other).map_or(0, |dataset| dataset.base);
         let scope = Scope { seed: self.seed, anchor: self.created_at, sizes: &sizes };
         let (created_at, change) = (dataset.created_at(index), dataset.state(index));
-        let record = Record { index, created_at, change, remote_data };
+        let drifts = self.drifts && change.version > 0;
+        let record = Record { index, created_at, change, remote_data, drifts };
         generate::write_record(&scope, &models::all()[model], &record, out);
     }
 

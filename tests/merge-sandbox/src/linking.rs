@@ -168,6 +168,7 @@ impl World {
             round: None,
             next_round: None,
             interval_ms: None,
+            drifts: false,
             initial_round_done: false,
             issues: Vec::new(),
             seed: mix(self.config.seed, hash_str(&id)),

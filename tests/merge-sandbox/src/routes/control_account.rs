@@ -23,6 +23,7 @@ pub fn answer(service: &Service, call: &Call, id: &str, action: &str) -> Result<
     }
     let answer = match action {
         "start-sync" => start_sync(&mut world, id, body(call)?, now)?,
+        "drift" => drift(account(&mut world, id)?),
         "pause" => pause(account(&mut world, id)?, now),
         "mutate" => mark(account(&mut world, id)?, &body(call)?, Pending::Change, now)?,
         "delete-records" => mark(account(&mut world, id)?, &body(call)?, Pending::Delete, now)?,
@@ -79,6 +80,12 @@ fn start_sync(world: &mut World, id: &str, wanted: WantedSync, now: Time) -> Res
         account.began_at(&model_ids, now.plus_millis(-ago));
     }
     Ok(json!({"model_ids": model_ids, "finishes_at": finishes_at.to_string()}))
+}
+
+/// A newer Merge: what changes from now on has members and values that are not published, and sync-status a model.
+fn drift(account: &mut Account) -> Value {
+    account.drifts = true;
+    json!({})
 }
 
 /// Two weeks without traffic: syncs PAUSED, the account IDLE.

@@ -77,8 +77,19 @@ fn matches(account: &Account, parameters: &Parameters) -> bool {
 /// `GET sync-status`.
 pub fn sync_status(service: &Service, call: &Call, id: &str) -> Reply {
     with_account(service, id, |world, account, _| {
-        pager::page(&account.syncs, &parameters(call), &world.store.settings, |sync| sync.to_json(account.next_round))
+        let mut rows: Vec<Value> = account.syncs.iter().map(|sync| sync.to_json(account.next_round)).collect();
+        if let (true, Some(row)) = (account.drifts, rows.first().cloned()) {
+            rows.push(unpublished(row, &account.category));
+        }
+        pager::page(&rows, &parameters(call), &world.store.settings, Value::clone)
     })
+}
+
+/// The row of a model that Merge does not publish.
+fn unpublished(mut row: Value, category: &str) -> Value {
+    row["model_id"] = format!("{category}.Horoscope").into();
+    row["model_name"] = "Horoscope".into();
+    row
 }
 
 /// `POST sync-status/resync`: starts all, answers a bare array.
