@@ -17,18 +17,30 @@ use crate::ambient;
 use crate::config::Logging;
 use crate::domain::ids::OrganizationId;
 
-/// Namespace of the metrics of this process.
-static NAMESPACE: OnceLock<String> = OnceLock::new();
+/// In whose name this process counts.
+static SOURCE: OnceLock<Source> = OnceLock::new();
+
+/// Where metrics come from and go to.
+struct Source {
+    /// CloudWatch namespace.
+    namespace: String,
+    /// A property of each line, no dimension: searched for in the log, and no metric of its own.
+    function: &'static str,
+}
 
 /// Starts logging, and metrics in the configured namespace. Only what our own crates say is logged below `warn`:
 /// libraries log headers and bodies.
 ///
+/// `function` is the binary's name, from `env!("CARGO_BIN_NAME")`: in Lambda every file is named `bootstrap`, and AWS's
+/// name for the function is another one in each stack.
+///
 /// A second call in the same process does nothing, which lets several handlers share one in tests.
-pub fn init(logging: &Logging) {
-    let namespace = NAMESPACE.get_or_init(|| logging.metrics_namespace.clone());
+pub fn init(function: &'static str, logging: &Logging) {
+    let source = SOURCE.get_or_init(|| Source { namespace: logging.metrics_namespace.clone(), function });
     let level = LevelFilter::from_level(logging.level);
-    // The two libraries, whose handlers do nearly all the work, and the binaries' own mains.
-    let ours = ["shared", "functions", "link_token", "exchange", "webhook", "integrations", "sync_worker", "poller"];
+    // The two libraries, whose handlers do nearly all the work, and the binary's own main.
+    let main = function.replace('-', "_");
+    let ours = ["shared", "functions", main.as_str()];
     let targets =
         Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets(ours.map(|target| (target, level)));
     let lines = tracing_subscriber::fmt::layer()
@@ -38,7 +50,7 @@ pub fn init(logging: &Logging) {
         .with_span_list(false)
         .with_ansi(false);
     if tracing_subscriber::registry().with(targets).with(lines).try_init().is_err() {
-        tracing::debug!(namespace, "logging was started before");
+        tracing::debug!(namespace = source.namespace, "logging was started before");
     }
 }
 
@@ -169,16 +181,8 @@ pub fn count_by(metric: Metric, dimension: &str, value: u64) {
 
 fn emit(metric: Metric, value: u64, dimension: Option<&str>) {
     let now = ambient::now().as_millisecond().max(0).unsigned_abs();
-    let namespace = NAMESPACE.get().map_or("Tether", String::as_str);
-    ambient::print(&emf(namespace, function_name(), metric, value, dimension, now));
-}
-
-fn function_name() -> &'static str {
-    static NAME: OnceLock<String> = OnceLock::new();
-    NAME.get_or_init(|| {
-        let program = std::env::args().next().unwrap_or_default();
-        program.rsplit('/').next().unwrap_or_default().to_owned()
-    })
+    let source = SOURCE.get().map_or(("Tether", ""), |source| (source.namespace.as_str(), source.function));
+    ambient::print(&emf(source.0, source.1, metric, value, dimension, now));
 }
 
 /// One line of CloudWatch's embedded metric format.
@@ -209,6 +213,7 @@ mod tests {
         let read: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert!(!line.contains('\n'));
         assert_eq!(read["WebhookForged"], 1);
+        assert_eq!(read["function"], "webhook");
         assert_eq!(read["_aws"]["CloudWatchMetrics"][0]["Namespace"], "tether-prod");
         assert_eq!(read["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"], "WebhookForged");
         assert_eq!(read["_aws"]["Timestamp"], 1_700_000_000_000_u64);
