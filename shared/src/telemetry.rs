@@ -10,12 +10,18 @@ use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 use tracing::Span;
+use tracing::field::{Empty, display};
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::{
+    self,
+    format::{Format, Json, JsonFields},
+};
 use tracing_subscriber::prelude::*;
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::ambient;
 use crate::config::Logging;
-use crate::domain::ids::OrganizationId;
+use crate::domain::ids::{AccountId, OrganizationId};
 
 /// In whose name this process counts.
 static SOURCE: OnceLock<Source> = OnceLock::new();
@@ -43,20 +49,35 @@ pub fn init(function: &'static str, logging: &Logging) {
     let ours = ["shared", "functions", main.as_str()];
     let targets =
         Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets(ours.map(|target| (target, level)));
-    let lines = tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_current_span(true)
-        .with_span_list(false)
-        .with_ansi(false);
-    if tracing_subscriber::registry().with(targets).with(lines).try_init().is_err() {
+    if tracing_subscriber::registry().with(targets).with(lines()).try_init().is_err() {
         tracing::debug!(namespace = source.namespace, "logging was started before");
     }
 }
 
-/// The span of one invocation: every line within carries `request_id`, the id that AWS gave the invocation.
+/// Log lines as JSON objects, with the invocation's span in `span`.
+fn lines<S>() -> fmt::Layer<S, JsonFields, Format<Json>>
+where
+    S: tracing::Subscriber + for<'span> LookupSpan<'span>,
+{
+    fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false).with_ansi(false)
+}
+
+/// The span of one invocation: every line within carries `request_id`, the id that AWS gave the invocation, and once
+/// they are known the organization and the account that it is about.
 pub fn invocation(request_id: &str) -> Span {
-    tracing::info_span!("invocation", request_id)
+    // At any level of logging: a line without them cannot be found.
+    tracing::error_span!("invocation", request_id, organization = Empty, account = Empty)
+}
+
+/// The invocation is about this organization.
+pub fn about(organization: &OrganizationId) {
+    Span::current().record("organization", hashed(organization));
+}
+
+/// The invocation is about this account of its organization.
+pub fn about_account(organization: &OrganizationId, account: AccountId) {
+    about(organization);
+    Span::current().record("account", display(account));
 }
 
 /// An organization in a log line: enough to tell two apart, not enough to name one.
@@ -205,6 +226,8 @@ fn emf(namespace: &str, function: &str, metric: Metric, value: u64, dimension: O
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
 
     #[test]
@@ -235,6 +258,30 @@ mod tests {
         assert_eq!(hashed(&acme).len(), 12);
         assert_ne!(hashed(&acme), hashed(&globex));
         assert!(!hashed(&acme).contains("acme"));
+    }
+
+    #[test]
+    fn every_line_says_whose_invocation_it_is_once_that_is_known() {
+        let printed = Arc::new(Mutex::new(Vec::new()));
+        let lines = lines().with_writer(Arc::clone(&printed));
+        let only_errors = Targets::new().with_default(LevelFilter::ERROR);
+        let acme = OrganizationId::parse("org_acme").unwrap();
+        let account = AccountId::new(uuid::Uuid::from_u128(7));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(only_errors).with(lines), || {
+            let _span = invocation("r1").entered();
+            tracing::error!("before");
+            about_account(&acme, account);
+            tracing::error!("after");
+        });
+        let printed = String::from_utf8(printed.lock().unwrap().clone()).unwrap();
+        let spans: Vec<serde_json::Value> = printed
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["span"].clone())
+            .collect();
+        assert_eq!(spans[0], serde_json::json!({"name": "invocation", "request_id": "r1"}));
+        assert_eq!(spans[1]["organization"], hashed(&acme));
+        assert_eq!(spans[1]["account"], account.to_string());
+        assert_eq!(spans[1]["request_id"], "r1");
     }
 
     #[test]
