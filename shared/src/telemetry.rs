@@ -226,9 +226,25 @@ fn emf(namespace: &str, function: &str, metric: Metric, value: u64, dimension: O
 
 #[cfg(test)]
 mod tests {
+    use std::io;
     use std::sync::{Arc, Mutex};
 
     use super::*;
+
+    /// What was printed.
+    #[derive(Clone, Default)]
+    struct Printed(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Printed {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
 
     #[test]
     fn a_metric_is_one_line_that_cloudwatch_reads() {
@@ -262,8 +278,9 @@ mod tests {
 
     #[test]
     fn every_line_says_whose_invocation_it_is_once_that_is_known() {
-        let printed = Arc::new(Mutex::new(Vec::new()));
-        let lines = lines().with_writer(Arc::clone(&printed));
+        let printed = Printed::default();
+        let writer = printed.clone();
+        let lines = lines().with_writer(move || writer.clone());
         let only_errors = Targets::new().with_default(LevelFilter::ERROR);
         let acme = OrganizationId::parse("org_acme").unwrap();
         let account = AccountId::new(uuid::Uuid::from_u128(7));
@@ -273,7 +290,7 @@ mod tests {
             about_account(&acme, account);
             tracing::error!("after");
         });
-        let printed = String::from_utf8(printed.lock().unwrap().clone()).unwrap();
+        let printed = String::from_utf8(printed.0.lock().unwrap().clone()).unwrap();
         let spans: Vec<serde_json::Value> = printed
             .lines()
             .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["span"].clone())
