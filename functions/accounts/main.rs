@@ -19,7 +19,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let (logging, aws, tables, queue, token_key, merge, identity, models, clock, retention, limits): Sections =
         config::load()?;
     let (limit, refused) = limits;
-    telemetry::init(&logging);
+    telemetry::init(env!("CARGO_BIN_NAME"), &logging);
     let sdk = config::aws::sdk_config(&aws)?;
     let linking = Linking {
         store: Store::connect(&sdk, &tables),

@@ -10,7 +10,7 @@ use shared::{http, telemetry};
 async fn main() -> Result<(), lambda_http::Error> {
     type Sections = (Logging, Aws, Tables, config::Queue, Identity, Retention, DeleteLimit);
     let (logging, aws, tables, queue, identity, retention, limit): Sections = config::load()?;
-    telemetry::init(&logging);
+    telemetry::init(env!("CARGO_BIN_NAME"), &logging);
     let sdk = config::aws::sdk_config(&aws)?;
     let store = Store::connect(&sdk, &tables);
     let deletes = Deletes { store, queue: Queue::new(&sdk, &queue), identity, retention, limit };

@@ -83,6 +83,7 @@ pub async fn handle(exchanges: &Exchanges, request: Request) -> Result<Answer, P
         }
         Stage::Answered { .. } => admit(exchanges, &caller, &in_flight, &hash, now).await?,
     };
+    telemetry::about_account(&caller.organization, account.id);
 
     // 4. Reply: 201 for a new connection, 200 for one that stood.
     let view = AccountView::of_account(&account, ambient::now());

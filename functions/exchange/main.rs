@@ -14,7 +14,7 @@ use shared::{http, telemetry};
 async fn main() -> Result<(), lambda_http::Error> {
     type Sections = (Logging, Aws, Tables, config::Queue, TokenKey, Merge, Identity, Retention, RefusedLimit);
     let (logging, aws, tables, queue, token_key, merge, identity, retention, refused): Sections = config::load()?;
-    telemetry::init(&logging);
+    telemetry::init(env!("CARGO_BIN_NAME"), &logging);
     let sdk = config::aws::sdk_config(&aws)?;
     let linking = Linking {
         store: Store::connect(&sdk, &tables),

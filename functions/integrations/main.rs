@@ -7,7 +7,7 @@ use shared::{http, secrets, telemetry};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
     let (logging, aws, merge): (Logging, Aws, Merge) = config::load()?;
-    telemetry::init(&logging);
+    telemetry::init(env!("CARGO_BIN_NAME"), &logging);
     let sdk = config::aws::sdk_config(&aws)?;
     let integrations = Integrations::new(secrets::merge_client(&sdk, &merge).await?);
     http::serve(|request| integrations::handle(&integrations, request)).await

@@ -76,8 +76,8 @@ pub async fn handle(tokens: &LinkTokens, request: Request) -> Result<Answer, Pro
     }
 
     // 4. Reply.
-    let organization = telemetry::hashed(&caller.organization);
-    tracing::info!(organization, account = %slot.account, category = %slot.category, attempt, "link token");
+    telemetry::about_account(&caller.organization, slot.account);
+    tracing::info!(category = %slot.category, attempt, "link token");
     let (name, url) = (answer.integration_name, answer.magic_link_url.as_ref());
     http::created(&LinkTokenCreated::new(&answer.link_token, name, url, slot.account.uuid()))
 }

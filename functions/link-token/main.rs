@@ -10,7 +10,7 @@ use shared::{http, secrets, telemetry};
 async fn main() -> Result<(), lambda_http::Error> {
     type Sections = (Logging, Aws, Tables, Merge, Identity, Linking, Retention, RefusedLimit);
     let (logging, aws, tables, merge, identity, linking, retention, refused): Sections = config::load()?;
-    telemetry::init(&logging);
+    telemetry::init(env!("CARGO_BIN_NAME"), &logging);
     let sdk = config::aws::sdk_config(&aws)?;
     let limiter = Limiter::new(linking.token_burst);
     let store = Store::connect(&sdk, &tables);

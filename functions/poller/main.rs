@@ -17,7 +17,7 @@ use tracing::Instrument;
 async fn main() -> Result<(), Error> {
     type Sections = (config::Logging, Aws, config::Tables, config::Queue, config::Poller);
     let (logging, aws, tables, queue, settings): Sections = config::load()?;
-    telemetry::init(&logging);
+    telemetry::init(env!("CARGO_BIN_NAME"), &logging);
     let sdk = aws::sdk_config(&aws)?;
     let store = Store::connect(&sdk, &tables);
     let poller = &Poller { store, queue: Queue::new(&sdk, &queue), reserve: Duration::from_secs(10), settings };

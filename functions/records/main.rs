@@ -9,7 +9,7 @@ use shared::{http, telemetry};
 async fn main() -> Result<(), lambda_http::Error> {
     type Sections = (Logging, Aws, Tables, Identity, Retention);
     let (logging, aws, tables, identity, retention): Sections = config::load()?;
-    telemetry::init(&logging);
+    telemetry::init(env!("CARGO_BIN_NAME"), &logging);
     let sdk = config::aws::sdk_config(&aws)?;
     let records = Records { store: Store::connect(&sdk, &tables), identity, retention };
     http::serve(|request| records::handle(&records, request)).await

@@ -9,7 +9,7 @@ use shared::{http, secrets, telemetry};
 async fn main() -> Result<(), lambda_http::Error> {
     type Sections = (Logging, Aws, Tables, Merge, Identity, Linking, Retention, RelinkLimit, RefusedLimit);
     let (logging, aws, tables, merge, identity, linking, retention, limit, refused): Sections = config::load()?;
-    telemetry::init(&logging);
+    telemetry::init(env!("CARGO_BIN_NAME"), &logging);
     let sdk = config::aws::sdk_config(&aws)?;
     let store = Store::connect(&sdk, &tables);
     let merge = secrets::merge_client(&sdk, &merge).await?;

@@ -79,6 +79,7 @@ pub async fn hinted(
     ask: Ask,
     invocation: &Invocation,
 ) -> Result<(), WorkError> {
+    telemetry::about_account(&account.organization, account.id);
     let of = AccountRef { organization: account.organization.clone(), account: account.id };
     run(Run::new(worker, &of, invocation, ask, Trigger::Webhook), account, 0).await
 }

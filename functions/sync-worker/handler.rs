@@ -189,6 +189,9 @@ async fn put_off(worker: &Worker, record: &SqsMessage) {
 async fn apply(worker: &Worker, record: &SqsMessage, invocation: &Invocation) -> Result<(), WorkError> {
     let message = Message::parse(record.body.as_deref().unwrap_or_default())?;
     let merge_id = &message.merge_id;
+    if let Some(of) = message.work.of() {
+        telemetry::about_account(&of.organization, of.account);
+    }
     tracing::debug!(%merge_id, work = ?message.work, "message");
     match message.work {
         Work::Linked { .. } | Work::Issue { .. } => parking::parkable(worker, &message, invocation).await,

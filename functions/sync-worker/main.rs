@@ -29,7 +29,7 @@ async fn main() -> Result<(), Error> {
         Account,
         Work,
     ) = config::load()?;
-    telemetry::init(&logging);
+    telemetry::init(env!("CARGO_BIN_NAME"), &logging);
     let sdk = aws::sdk_config(&aws)?;
     let store = Store::connect(&sdk, &tables);
     let client = secrets::merge_client(&sdk, &merge).await?;

@@ -167,8 +167,9 @@ pub async fn issue(
 
 async fn known(worker: &Worker, merge_id: &MergeLinkedAccountId) -> Result<Option<LinkedAccount>, WorkError> {
     let account = worker.store.account_of(merge_id).await?;
-    if account.is_none() {
-        telemetry::count_by(Metric::WebhookIgnored, "unknown_account", 1);
+    match &account {
+        Some(account) => telemetry::about_account(&account.organization, account.id),
+        None => telemetry::count_by(Metric::WebhookIgnored, "unknown_account", 1),
     }
     Ok(account)
 }

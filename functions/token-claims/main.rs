@@ -9,7 +9,7 @@ use shared::telemetry;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     let (logging, identity): (Logging, Identity) = config::load()?;
-    telemetry::init(&logging);
+    telemetry::init(env!("CARGO_BIN_NAME"), &logging);
     let identity = &identity;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| async move {
         let _span = telemetry::invocation(&event.context.request_id).entered();

@@ -11,7 +11,7 @@ use shared::{http, telemetry};
 async fn main() -> Result<(), lambda_http::Error> {
     let (logging, aws, queue, token_key, keys, relay): (Logging, Aws, config::Queue, TokenKey, WebhookKeys, Relay) =
         config::load()?;
-    telemetry::init(&logging);
+    telemetry::init(env!("CARGO_BIN_NAME"), &logging);
     let sdk = config::aws::sdk_config(&aws)?;
     let webhook = Webhook {
         keys: WebhookKeyring::new(&sdk, &keys),

@@ -332,16 +332,20 @@ def alarms(template):
 
 
 def deployments(template):
-    """Every function but the sign-in trigger is deployed step by step, watched by its alarm."""
+    """Every function but the sign-in trigger is deployed step by step, watched by its alarms: of its errors and, since
+    an answer 5xx is none to Lambda, of those."""
     groups = of_type(template, "AWS::CodeDeploy::DeploymentGroup")
+    answers = {"WebhookFunction": {"WebhookUnavailableAlarm"}, "SyncWorkerFunction": set(), "PollerFunction": set()}
     for name in of_type(template, "AWS::Lambda::Function"):
         group = groups.get(f"{name}DeploymentGroup")
         if name == "TokenClaimsFunction":
             continue
         if group is None:
             yield f"{name} is deployed at once"
-        elif not group.get("AlarmConfiguration", {}).get("Alarms"):
-            yield f"{name} is deployed unwatched"
+            continue
+        watched = {alarm["Name"]["Ref"] for alarm in group.get("AlarmConfiguration", {}).get("Alarms", [])}
+        wanted = answers.get(name, {"InternalErrorsAlarm"}) | {name.removesuffix("Function") + "ErrorsAlarm"}
+        yield from (f"{name} is deployed without a look at {alarm}" for alarm in sorted(wanted - watched))
 
 
 def integrations(template):

@@ -152,6 +152,10 @@ MISTAKES = {
         rules.alarms,
     ),
     "a deployment that nobody watches": (resource("RecordsFunction")(remove("DeploymentPreference")), rules.deployments),
+    "a deployment that nobody's answers stop": (
+        resource("RecordsFunction")(set_to([{"Ref": "RecordsErrorsAlarm"}], "DeploymentPreference", "Alarms")),
+        rules.deployments,
+    ),
     "an integration past the alias": (
         resource("RecordsIntegration")(set_to({"Fn::GetAtt": ["RecordsFunction", "Arn"]}, "IntegrationUri")),
         rules.integrations,

@@ -10,41 +10,74 @@ use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 use tracing::Span;
+use tracing::field::{Empty, display};
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::{
+    self,
+    format::{Format, Json, JsonFields},
+};
 use tracing_subscriber::prelude::*;
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::ambient;
 use crate::config::Logging;
-use crate::domain::ids::OrganizationId;
+use crate::domain::ids::{AccountId, OrganizationId};
 
-/// Namespace of the metrics of this process.
-static NAMESPACE: OnceLock<String> = OnceLock::new();
+/// In whose name this process counts.
+static SOURCE: OnceLock<Source> = OnceLock::new();
+
+/// Where metrics come from and go to.
+struct Source {
+    /// CloudWatch namespace.
+    namespace: String,
+    /// A property of each line, no dimension: searched for in the log, and no metric of its own.
+    function: &'static str,
+}
 
 /// Starts logging, and metrics in the configured namespace. Only what our own crates say is logged below `warn`:
 /// libraries log headers and bodies.
 ///
+/// `function` is the binary's name, from `env!("CARGO_BIN_NAME")`: in Lambda every file is named `bootstrap`, and AWS's
+/// name for the function is another one in each stack.
+///
 /// A second call in the same process does nothing, which lets several handlers share one in tests.
-pub fn init(logging: &Logging) {
-    let namespace = NAMESPACE.get_or_init(|| logging.metrics_namespace.clone());
+pub fn init(function: &'static str, logging: &Logging) {
+    let source = SOURCE.get_or_init(|| Source { namespace: logging.metrics_namespace.clone(), function });
     let level = LevelFilter::from_level(logging.level);
-    // The two libraries, whose handlers do nearly all the work, and the binaries' own mains.
-    let ours = ["shared", "functions", "link_token", "exchange", "webhook", "integrations", "sync_worker", "poller"];
+    // The two libraries, whose handlers do nearly all the work, and the binary's own main.
+    let main = function.replace('-', "_");
+    let ours = ["shared", "functions", main.as_str()];
     let targets =
         Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets(ours.map(|target| (target, level)));
-    let lines = tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_current_span(true)
-        .with_span_list(false)
-        .with_ansi(false);
-    if tracing_subscriber::registry().with(targets).with(lines).try_init().is_err() {
-        tracing::debug!(namespace, "logging was started before");
+    if tracing_subscriber::registry().with(targets).with(lines()).try_init().is_err() {
+        tracing::debug!(namespace = source.namespace, "logging was started before");
     }
 }
 
-/// The span of one invocation: every line within carries `request_id`, the id that AWS gave the invocation.
+/// Log lines as JSON objects, with the invocation's span in `span`.
+fn lines<S>() -> fmt::Layer<S, JsonFields, Format<Json>>
+where
+    S: tracing::Subscriber + for<'span> LookupSpan<'span>,
+{
+    fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false).with_ansi(false)
+}
+
+/// The span of one invocation: every line within carries `request_id`, the id that AWS gave the invocation, and once
+/// they are known the organization and the account that it is about.
 pub fn invocation(request_id: &str) -> Span {
-    tracing::info_span!("invocation", request_id)
+    // At any level of logging: a line without them cannot be found.
+    tracing::error_span!("invocation", request_id, organization = Empty, account = Empty)
+}
+
+/// The invocation is about this organization.
+pub fn about(organization: &OrganizationId) {
+    Span::current().record("organization", hashed(organization));
+}
+
+/// The invocation is about this account of its organization.
+pub fn about_account(organization: &OrganizationId, account: AccountId) {
+    about(organization);
+    Span::current().record("account", display(account));
 }
 
 /// An organization in a log line: enough to tell two apart, not enough to name one.
@@ -169,16 +202,8 @@ pub fn count_by(metric: Metric, dimension: &str, value: u64) {
 
 fn emit(metric: Metric, value: u64, dimension: Option<&str>) {
     let now = ambient::now().as_millisecond().max(0).unsigned_abs();
-    let namespace = NAMESPACE.get().map_or("Tether", String::as_str);
-    ambient::print(&emf(namespace, function_name(), metric, value, dimension, now));
-}
-
-fn function_name() -> &'static str {
-    static NAME: OnceLock<String> = OnceLock::new();
-    NAME.get_or_init(|| {
-        let program = std::env::args().next().unwrap_or_default();
-        program.rsplit('/').next().unwrap_or_default().to_owned()
-    })
+    let source = SOURCE.get().map_or(("Tether", ""), |source| (source.namespace.as_str(), source.function));
+    ambient::print(&emf(source.0, source.1, metric, value, dimension, now));
 }
 
 /// One line of CloudWatch's embedded metric format.
@@ -201,7 +226,25 @@ fn emf(namespace: &str, function: &str, metric: Metric, value: u64, dimension: O
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    /// What was printed.
+    #[derive(Clone, Default)]
+    struct Printed(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Printed {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
 
     #[test]
     fn a_metric_is_one_line_that_cloudwatch_reads() {
@@ -209,6 +252,7 @@ mod tests {
         let read: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert!(!line.contains('\n'));
         assert_eq!(read["WebhookForged"], 1);
+        assert_eq!(read["function"], "webhook");
         assert_eq!(read["_aws"]["CloudWatchMetrics"][0]["Namespace"], "tether-prod");
         assert_eq!(read["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"], "WebhookForged");
         assert_eq!(read["_aws"]["Timestamp"], 1_700_000_000_000_u64);
@@ -230,6 +274,31 @@ mod tests {
         assert_eq!(hashed(&acme).len(), 12);
         assert_ne!(hashed(&acme), hashed(&globex));
         assert!(!hashed(&acme).contains("acme"));
+    }
+
+    #[test]
+    fn every_line_says_whose_invocation_it_is_once_that_is_known() {
+        let printed = Printed::default();
+        let writer = printed.clone();
+        let lines = lines().with_writer(move || writer.clone());
+        let only_errors = Targets::new().with_default(LevelFilter::ERROR);
+        let acme = OrganizationId::parse("org_acme").unwrap();
+        let account = AccountId::new(uuid::Uuid::from_u128(7));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(only_errors).with(lines), || {
+            let _span = invocation("r1").entered();
+            tracing::error!("before");
+            about_account(&acme, account);
+            tracing::error!("after");
+        });
+        let printed = String::from_utf8(printed.0.lock().unwrap().clone()).unwrap();
+        let spans: Vec<serde_json::Value> = printed
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["span"].clone())
+            .collect();
+        assert_eq!(spans[0], serde_json::json!({"name": "invocation", "request_id": "r1"}));
+        assert_eq!(spans[1]["organization"], hashed(&acme));
+        assert_eq!(spans[1]["account"], account.to_string());
+        assert_eq!(spans[1]["request_id"], "r1");
     }
 
     #[test]

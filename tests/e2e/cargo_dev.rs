@@ -13,10 +13,12 @@ use serde_json::Value;
 use shared::config::tls::http_client;
 use tokio::process::Command as AsyncCommand;
 
-use crate::harness::{free_ports, until, workspace};
+use crate::harness::{free_ports, long, until, workspace};
 
 /// A first build of everything that these commands need, on a slow machine.
 const BUILD: Duration = Duration::from_secs(1_200);
+/// The same, optimised.
+const RELEASE_BUILD: Duration = Duration::from_secs(7_200);
 const SHORTLY: Duration = Duration::from_secs(30);
 
 /// Cargo's builds wait for each other anyway.
@@ -52,14 +54,19 @@ impl Drop for Dev {
 impl Dev {
     /// Starts it and waits for its ready file.
     async fn start() -> Self {
+        Self::start_with(&[], BUILD).await
+    }
+
+    async fn start_with(more: &[&str], build: Duration) -> Self {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
         let base = free_ports();
         let file = folder.join(format!("ready-{base}.json"));
         let (base, path) = (base.to_string(), file.display().to_string());
         let arguments = ["--port-base", &base, "--ready-file", &path, "--employees", "20", "--speed", "60"];
+        let arguments = [&arguments[..], more].concat();
         let child = cargo_dev(&arguments).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().expect("cargo");
         let mut dev = Self { child, ready: Value::Null };
-        dev.ready = until("the ready file is written", BUILD, async || {
+        dev.ready = until("the ready file is written", build, async || {
             if let Ok(Some(status)) = dev.child.try_wait() {
                 panic!("it ended before it was ready: {status}");
             }
@@ -155,6 +162,28 @@ fn it_serves_everything_and_ends_with_all_its_processes() {
         signal(dev.pid(), Signal::INT);
         let status = dev.ended().await;
         assert!(status.success(), "Ctrl-C is the way to end it: {status}");
+        all_gone(below).await;
+    });
+}
+
+/// Where a process's program lies.
+fn program(pid: u32) -> PathBuf {
+    fs::read_link(format!("/proc/{pid}/exe")).expect("a process that runs")
+}
+
+#[test]
+fn with_release_it_runs_what_is_deployed() {
+    // It builds everything a second time.
+    if !long() {
+        return;
+    }
+    run(async {
+        let mut dev = Dev::start_with(&["--release"], RELEASE_BUILD).await;
+        let below = dev.with_functions().await;
+        let optimised = |pid: &u32| program(*pid).parent().is_some_and(|folder| folder.ends_with("release"));
+        assert!(below.iter().all(optimised), "{:?}", below.iter().map(|pid| program(*pid)).collect::<Vec<_>>());
+        signal(dev.pid(), Signal::INT);
+        assert!(dev.ended().await.success());
         all_gone(below).await;
     });
 }

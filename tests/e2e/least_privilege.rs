@@ -3,7 +3,11 @@
 
 use std::path::PathBuf;
 
+use local_stack::logs::LogLine;
 use reqwest::Method;
+use serde_json::Value;
+use shared::domain::ids::OrganizationId;
+use shared::telemetry::hashed;
 
 use crate::harness::{Setup, alone, workspace};
 
@@ -32,6 +36,15 @@ fn an_action_that_is_taken_from_a_policy_is_refused() {
             assert!(!refused.is_empty());
             let expected = |why: &String| why.contains("local-delete") && why.contains("perform: sqs:SendMessage");
             assert!(refused.iter().all(expected), "{refused:?}");
+
+            // Whoever reads the log finds the line by request, by account and by the organization's hash.
+            let of_it = |line: &LogLine| line.function == "delete" && line.line.contains("perform: sqs:SendMessage");
+            let line = system.stack.logs().into_iter().find(of_it).expect("the function's line");
+            let span = serde_json::from_str::<Value>(&line.line).expect("JSON")["span"].clone();
+            let organization = OrganizationId::parse("org_denied").expect("an id");
+            assert_eq!(span["organization"], hashed(&organization), "{line:?}");
+            assert_eq!(span["account"], account.id.as_str(), "{line:?}");
+            assert!(span["request_id"].is_string(), "{line:?}");
         },
     );
 }

@@ -17,15 +17,32 @@ use tokio::process::{Child, Command};
 
 use crate::lambda::process;
 
-/// What is built: the functions, with everything else, so that their dependencies have the features which tests and
-/// `cargo dev` itself were built with and nothing is compiled twice.
-const SELECTED: [&str; 2] = ["--workspace", "--bins"];
-
 /// Which profile to build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
     Dev,
+    /// That of a deployment, for this machine's processor.
     Release,
+}
+
+impl Profile {
+    /// What is built: the functions. In the dev profile with everything else, so that their dependencies have the
+    /// features which tests and `cargo dev` itself were built with and nothing is compiled twice; for release alone, as
+    /// they are deployed.
+    fn selected(self) -> &'static [&'static str] {
+        match self {
+            Self::Dev => &["--workspace", "--bins"],
+            Self::Release => &["--package", "functions", "--bins", "--release"],
+        }
+    }
+
+    /// The packages that this compiles.
+    fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::Dev => &["--workspace"],
+            Self::Release => &["--package", "functions"],
+        }
+    }
 }
 
 #[derive(Debug, Error)]
@@ -57,18 +74,15 @@ struct Target {
     kind: Vec<String>,
 }
 
-/// Builds all binaries of the workspace at `root` and returns their executables by binary name.
+/// Builds the functions of the workspace at `root` and returns their executables by binary name.
 ///
 /// # Errors
 ///
 /// One sentence; the compiler's own errors are on standard error by then.
 pub async fn build(root: &Path, profile: Profile) -> Result<BTreeMap<String, PathBuf>, BuildError> {
-    let bar = progress(packages(root).await);
+    let bar = progress(packages(root, profile).await);
     let mut command = cargo(root);
-    command.args(["build", "--message-format", "json-render-diagnostics"]).args(SELECTED);
-    if profile == Profile::Release {
-        command.arg("--release");
-    }
+    command.args(["build", "--message-format", "json-render-diagnostics"]).args(profile.selected());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut group = Group::spawn(command).await?;
     let (stdout, stderr) = (group.child.stdout.take(), group.child.stderr.take());
@@ -161,9 +175,10 @@ fn cargo(root: &Path) -> Command {
 }
 
 /// How many packages the functions consist of; `None` when Cargo does not say.
-async fn packages(root: &Path) -> Option<u64> {
+async fn packages(root: &Path, profile: Profile) -> Option<u64> {
     let mut command = cargo(root);
-    command.args(["tree", "--workspace", "--edges", "normal,build", "--prefix", "none", "--format", "{p}"]);
+    command.arg("tree").args(profile.packages());
+    command.args(["--edges", "normal,build", "--prefix", "none", "--format", "{p}"]);
     let output = command.stdin(Stdio::null()).output().await.ok().filter(|output| output.status.success())?;
     let names = String::from_utf8_lossy(&output.stdout);
     let distinct: HashSet<_> = names.lines().map(|line| line.trim_end_matches(" (*)")).collect();

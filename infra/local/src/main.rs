@@ -45,7 +45,7 @@ struct Arguments {
     /// Another template
     #[arg(long, value_name = "FILE", hide = true)]
     template: Option<PathBuf>,
-    /// Build and run the functions optimised
+    /// Run the functions as they are deployed, optimised; building them takes minutes
     #[arg(long)]
     release: bool,
     /// Show every log line of the functions, not only warnings and errors

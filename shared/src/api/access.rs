@@ -14,11 +14,16 @@ use crate::{
     },
     http::{Code, Problem},
     store::{Store, accounts::Found},
+    telemetry,
 };
 
 /// Whatever the id names.
 pub async fn any(store: &Store, of: &OrganizationId, id: RequestedId) -> Result<Found, Problem> {
-    store.find(of, id).await?.ok_or_else(Problem::not_found)
+    let found = store.find(of, id).await?.ok_or_else(Problem::not_found)?;
+    if let Found::Account(account) = &found {
+        telemetry::about_account(of, account.id);
+    }
+    Ok(found)
 }
 
 /// An account whose data may be read: connected, or gone at the provider's side.

@@ -131,6 +131,27 @@ pub enum Work {
     },
 }
 
+impl Work {
+    /// The account that it is about, if it says more than Merge's id.
+    pub fn of(&self) -> Option<&AccountRef> {
+        match self {
+            Self::Poll { of, .. }
+            | Self::Sync { of, .. }
+            | Self::Continue { of, .. }
+            | Self::Held { of, .. }
+            | Self::Delete { of, .. }
+            | Self::RotateToken { of, .. } => Some(of),
+            Self::Linked { .. }
+            | Self::Synced { .. }
+            | Self::RecordsChanged {}
+            | Self::Deleted {}
+            | Self::Issue { .. }
+            | Self::Parked { .. }
+            | Self::Census { .. } => None,
+        }
+    }
+}
+
 /// How far a census has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -6,6 +6,7 @@ use lambda_http::{Request, RequestExt};
 use super::{Code, Problem};
 use crate::config::{AccountOwner, Identity};
 use crate::domain::ids::OrganizationId;
+use crate::telemetry;
 
 /// The header in which one of the SaaS's own services names the organization it acts for.
 const ORGANIZATION_HEADER: &str = "tether-organization";
@@ -73,6 +74,7 @@ impl Caller {
         let organization = organization
             .and_then(|organization| OrganizationId::parse(organization).ok())
             .ok_or_else(|| Problem::new(Code::Forbidden, "The token does not name an organization."))?;
+        telemetry::about(&organization);
         // The labels of a service are not those of the organization that it acts for.
         let label = |name: &str| if named.is_some() { None } else { claim(name).and_then(|label| capped(&label)) };
         Ok(Self {

@@ -1,6 +1,6 @@
 //! Leftovers: what a stack must not hold once its tests are done. Work in a queue, a message that nobody could handle,
-//! an error nobody announced, a panic, a call that no policy allows, and above all a secret in any log line, message,
-//! event or row.
+//! an error nobody announced, a panic, a call that no policy allows, a metric in another function's name, and above all
+//! a secret in any log line, message, event or row.
 
 use std::fmt;
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub async fn stop(system: System) -> Report {
     let secrets = system.secrets();
 
     let mut errors = Vec::new();
-    let mut leaks = Vec::new();
+    let (mut leaks, mut misnamed) = (Vec::new(), Vec::new());
     for line in system.stack.logs() {
         if line.level == Level::Error && !system.is_announced(&line.line) {
             errors.push(format!("{}: {}", line.function, line.line));
@@ -58,7 +58,11 @@ pub async fn stop(system: System) -> Report {
         if let Some(what) = secrets.found_in(&line.line, &[]) {
             leaks.push(format!("{what} in the log of {}", line.function));
         }
+        if line.line.contains(r#""_aws":"#) && !line.line.contains(&format!(r#""function":"{}""#, line.function)) {
+            misnamed.push(format!("{}: {}", line.function, line.line));
+        }
     }
+    report.add("metrics that do not say who counted", misnamed);
     report.add("errors that no test announced", errors);
     report.add("secrets in logs", leaks);
 

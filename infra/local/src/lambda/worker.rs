@@ -87,6 +87,8 @@ impl Worker {
     ) -> std::io::Result<Arc<Self>> {
         let mut command = Command::new(executable);
         command
+            // As in Lambda, where the file has this name whatever the function.
+            .arg0("/var/task/bootstrap")
             .env_clear()
             .envs(environment)
             .current_dir("/")
