@@ -195,7 +195,7 @@ async fn decide(
     if output.json { decided(true) } else { output.line(done) }
 }
 
-/// Lets deletions happen again after a relink that led elsewhere, and has everything read: what was held back is found so.
+/// Lets deletions happen again after a relink that led elsewhere. Everything is read again: so what was held is found.
 async fn release(connection: &Connection, output: &Output, asked: &cli::Release) -> Result<(), Failure> {
     let account = crate::account::load(&connection.store, asked.account).await?;
     let said = |released: bool| output.object(&json!({"account": account.id, "released": released}));

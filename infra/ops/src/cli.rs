@@ -377,7 +377,7 @@ mod tests {
             "tether",
         ];
         fn walk(command: &clap::Command) {
-            let flag = |name| command.get_arguments().any(|argument| argument.get_id() == name);
+            let flag = |name: &str| command.get_arguments().any(|argument| argument.get_id() == name);
             let leaf = command.get_subcommands().all(|inner| inner.get_name() == "help");
             let asks = flag("yes") && flag("dry_run");
             assert!(!leaf || asks != LOOKING.contains(&command.get_name()), "{}", command.get_name());

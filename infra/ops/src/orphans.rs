@@ -146,6 +146,9 @@ async fn delete(
 ) -> Result<(), Failure> {
     let refused = |sentence: &str| Err(Failure::Usage(sentence.to_owned()));
     let (merge_id, of, account_stands) = match find(linking, &asked.merge_id).await? {
+        Stray::AtMerge { adoptable: true, .. } => {
+            return refused("its link waits: adopt it, or delete it in Merge's dashboard");
+        }
         Stray::AtMerge { .. } => return refused("we have not its token: delete it in Merge's dashboard"),
         Stray::Unowned { .. } => return refused("it is an account of ours: adopt it, or have its owner disconnect it"),
         Stray::OwnerRow { merge_id, of } => (merge_id, of, false),
