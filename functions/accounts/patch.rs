@@ -121,8 +121,9 @@ impl Wanted {
             account.notes.ignored_duplicates = if ignored { self.duplicates.clone() } else { BTreeSet::new() };
         }
         for id in &self.acknowledged {
-            if let Some(issue) = account.issues.get_mut(id).filter(|issue| issue.is_open()) {
-                issue.acknowledged_at = Some(now);
+            if let Some(issue) = account.issues.get_mut(id)
+                && issue.acknowledge(now)
+            {
                 happened.push(event(EventKind::IssueAcknowledged).with("kind", issue.kind.word()));
             }
         }

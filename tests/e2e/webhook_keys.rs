@@ -1,9 +1,8 @@
 //! Rotation of Merge's signature key: the old one is taken while it is listed, the new one as soon as it is.
 
-use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use serde_json::json;
 
-use crate::harness::{BOUND, Delivery, Setup, System, alone, signed, until};
+use crate::harness::{BOUND, Delivery, Setup, System, alone, put_webhook_keys, signed, until};
 
 /// A genuine ping, whose bytes no other test sends.
 fn ping(n: u32) -> Vec<u8> {
@@ -16,20 +15,6 @@ async fn post(system: &System, n: u32, key: &str) -> u16 {
     let (status, answer) = Delivery { body, signature: Some(&signature) }.post(system).await;
     assert_eq!(answer, "", "every answer is empty");
     status
-}
-
-/// Puts other keys in the secret, as the operator does.
-async fn keys(system: &System, keys: &str) {
-    let deployment = system.stack.deployment();
-    let secret = deployment.secrets.iter().find(|secret| secret.logical_id == "WebhookKeysSecret").expect("the secret");
-    let config = aws_sdk_secretsmanager::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(system.ready().region.clone()))
-        .endpoint_url(&system.ready().aws)
-        .credentials_provider(Credentials::new("test", "test", None, None, "e2e"))
-        .build();
-    let client = aws_sdk_secretsmanager::Client::from_conf(config);
-    client.put_secret_value().secret_id(&secret.name).secret_string(keys).send().await.expect("new keys");
 }
 
 /// Ends the processes that know the keys of before; what comes meanwhile is answered 5xx and sent again. How a process
@@ -52,13 +37,13 @@ fn checklist_06_during_a_rotation_both_keys_are_taken_and_afterwards_only_the_ne
             assert_eq!(system.counted("WebhookOlderKey"), 0);
 
             // Merge has a new key, and the operator puts it before the old one.
-            keys(system, r#"["the-newer-key","dev-webhook-key"]"#).await;
+            put_webhook_keys(system, r#"["the-newer-key","dev-webhook-key"]"#).await;
             fresh_processes(system, 2).await;
             assert_eq!(post(system, 3, "dev-webhook-key").await, 200, "the previous key, while it is listed");
             assert_eq!(system.counted_by("WebhookOlderKey", "1"), 1, "a metric says which key that was");
 
             // The rotation is over.
-            keys(system, r#"["the-newer-key"]"#).await;
+            put_webhook_keys(system, r#"["the-newer-key"]"#).await;
             fresh_processes(system, 4).await;
             assert_eq!(post(system, 5, "dev-webhook-key").await, 401, "the removed key");
         },

@@ -195,3 +195,19 @@ fn outputs_give_the_addresses_of_this_machine() {
     assert_eq!(outputs["WebhookUrl"], "http://127.0.0.1:9001/");
     assert_eq!(outputs["RecordsTableName"], "tether-local-RecordsTable");
 }
+
+#[test]
+fn an_output_names_every_function_and_its_memory() {
+    let mut own_pool = inputs();
+    own_pool.parameters.retain(|name, _| !name.starts_with("Oidc"));
+    for deployment in [real(), real_with(&own_pool)] {
+        let mut named: Vec<&str> = deployment.outputs["Functions"].split_whitespace().collect();
+        named.sort_unstable();
+        let functions = deployment.functions.iter();
+        let mut functions: Vec<String> = functions
+            .map(|function| format!("{}=tether-local-{}:{}", function.binary, function.logical_id, function.memory_mb))
+            .collect();
+        functions.sort_unstable();
+        assert_eq!(named, functions);
+    }
+}

@@ -1,4 +1,4 @@
-//! Listings over accounts: which there are and how they are, what Merge reports as broken, and who must act.
+//! Listings over accounts: which there are and how they are, and who must act.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,6 @@ use shared::api::accounts::AccountView;
 use shared::domain::account::LinkedAccount;
 use shared::domain::health::{self, Health, HealthState};
 use shared::domain::ids::{MergeLinkedAccountId, OrganizationId};
-use shared::domain::issue::IssueStatus;
 use shared::linking::Linking;
 use shared::merge::LinkTokenRequest;
 
@@ -89,70 +88,6 @@ fn row(account: &LinkedAccount, health: &Health) -> [Cell; 8] {
         account.facts.records.to_string().into(),
         time(account.facts.data_fresh_as_of).into(),
     ]
-}
-
-/// An open issue, for the operator: with the provider's own words.
-#[derive(Serialize)]
-struct OpenIssue<'a> {
-    organization: &'a OrganizationId,
-    account: String,
-    integration: &'a str,
-    issue: &'a str,
-    #[serde(rename = "type")]
-    kind: String,
-    description: &'a str,
-    is_muted: bool,
-    first_seen: Timestamp,
-    last_seen: Timestamp,
-}
-
-/// `tether issues`.
-pub async fn issues(connection: &Connection, output: &Output, asked: &cli::Issues) -> Result<(), Failure> {
-    let mut by_kind: BTreeMap<String, u64> = BTreeMap::new();
-    let mut walk = Walk::new(&connection.store, &asked.selection);
-    while let Some(page) = walk.next().await? {
-        let open = page.iter().flat_map(|account| {
-            let open = account.issues.iter().filter(|(_, issue)| issue.status == IssueStatus::Ongoing);
-            open.map(move |(id, issue)| OpenIssue {
-                organization: &account.organization,
-                account: account.id.to_string(),
-                integration: &account.integration.name,
-                issue: id,
-                kind: word(issue.kind),
-                description: &issue.description,
-                is_muted: issue.is_muted,
-                first_seen: issue.first_seen,
-                last_seen: issue.last_seen,
-            })
-        });
-        let wanted = open.filter(|issue| asked.kind.as_ref().is_none_or(|kind| issue.kind == *kind));
-        let open: Vec<_> = wanted.filter(|issue| asked.muted || !issue.is_muted).collect();
-        open.iter().for_each(|issue| *by_kind.entry(issue.kind.clone()).or_default() += 1);
-        if output.json {
-            open.iter().try_for_each(|issue| output.object(issue))?;
-        } else if !open.is_empty() {
-            let rows: Vec<[Cell; 6]> = open
-                .iter()
-                .map(|issue| {
-                    [
-                        Cell::from(&issue.kind),
-                        issue.organization.as_str().into(),
-                        Cell::from(&issue.account),
-                        issue.integration.into(),
-                        time(Some(issue.first_seen)).into(),
-                        issue.description.into(),
-                    ]
-                })
-                .collect();
-            output.table(["TYPE", "ORGANIZATION", "ACCOUNT", "INTEGRATION", "SINCE", "MERGE SAYS"], &rows)?;
-        }
-    }
-    if !output.json {
-        let counts: Vec<_> = by_kind.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-        let summary = if counts.is_empty() { "no open issues".to_owned() } else { counts.join(", ") };
-        output.line(Cell::dim(summary))?;
-    }
-    Ok(())
 }
 
 /// Something for a person to do.

@@ -1,5 +1,8 @@
 //! The brake: deletions that a full read would have made and that are held, because so many at once look like a lost
 //! permission. Shown, approved or discarded. The worker does what was decided, and notes who decided it.
+//!
+//! A relink that led to another system or company holds all deletions of its account, and no approval lets one happen:
+//! only whoever relinked knows which system is meant. `release` is their word, as the API's `deletions_held: false` is.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -7,8 +10,10 @@ use serde_json::json;
 use shared::domain::account::LinkedAccount;
 use shared::domain::endpoint::Endpoint;
 use shared::domain::ids::OrganizationId;
-use shared::domain::message::{AccountRef, Decision, Message, Work};
+use shared::domain::message::{AccountRef, Decision, Message, SyncMode, Work};
+use shared::store::accounts::Change;
 use shared::store::brake::Held;
+use shared::store::events::EventKind;
 use uuid::Uuid;
 
 use crate::cli;
@@ -22,6 +27,7 @@ use crate::walk::Walk;
 /// Deletions that are held, for the operator.
 #[derive(Serialize)]
 struct HeldView<'a> {
+    held_by: &'static str,
     organization: &'a OrganizationId,
     account: String,
     model_id: String,
@@ -40,6 +46,7 @@ struct HeldView<'a> {
 impl<'a> HeldView<'a> {
     fn of(account: &'a LinkedAccount, model_id: String, held: &'a Held) -> Self {
         Self {
+            held_by: "full_read",
             organization: &account.organization,
             account: account.id.to_string(),
             model_id,
@@ -53,12 +60,24 @@ impl<'a> HeldView<'a> {
     }
 }
 
+/// An account whose relink led elsewhere: nothing of it is deleted.
+#[derive(Serialize)]
+struct RelinkView<'a> {
+    held_by: &'static str,
+    organization: &'a OrganizationId,
+    account: String,
+    /// What the account shows now.
+    integration: &'a str,
+    since: Timestamp,
+}
+
 /// `tether brake`.
 pub async fn run(connection: &Connection, output: &Output, asked: &cli::Brake) -> Result<(), Failure> {
     match asked {
         cli::Brake::Show(asked) => show(connection, output, asked).await,
         cli::Brake::Approve(asked) => decide(connection, output, asked, Decision::Approve).await,
         cli::Brake::Discard(asked) => decide(connection, output, asked, Decision::Discard).await,
+        cli::Brake::Release(asked) => release(connection, output, asked).await,
     }
 }
 
@@ -94,7 +113,19 @@ async fn of_account(connection: &Connection, output: &Output, account: &LinkedAc
             print(output, &view)?;
         }
     }
-    Ok(all.len() as u64)
+    let Some(since) = account.notes.deletions_held_since else { return Ok(all.len() as u64) };
+    let (organization, id) = (&account.organization, account.id.to_string());
+    let integration = account.integration.name.as_str();
+    if output.json {
+        output.object(&RelinkView { held_by: "relink", organization, account: id, integration, since })?;
+    } else {
+        let what = format!("a relink led to {integration}, or to another company: nothing is deleted");
+        output.cells(&[Cell::of(Severity::Warning, "relink"), what.into()])?;
+        output.line(Cell::dim(format!("  {organization} {id} held since {}", time(Some(since)))))?;
+        output
+            .line("  approve does not release it: ask the customer which system is meant, then tether brake release")?;
+    }
+    Ok(all.len() as u64 + 1)
 }
 
 fn print(output: &Output, held: &HeldView<'_>) -> Result<(), Failure> {
@@ -121,6 +152,11 @@ async fn decide(
     let endpoint = endpoint.ok_or_else(|| Failure::NoModel(asked.model.clone()))?;
     let held = connection.store.held(account.id, endpoint).await?;
     let held = held.ok_or_else(|| Failure::Usage(format!("no deletions of {} are held", asked.model)))?;
+    if decision == Decision::Approve && account.notes.deletions_held_since.is_some() {
+        let release = format!("`tether brake release {}`", account.id);
+        let why = format!("a relink led elsewhere: {release} first, if the customer means the new system");
+        return Err(Failure::Usage(why));
+    }
     if held.approved && decision == Decision::Approve {
         return output.line("they are approved already: the model is being read once more");
     }
@@ -157,4 +193,42 @@ async fn decide(
     };
     connection.queue.send(&Message::new(account.merge_id.clone(), work)).await?;
     if output.json { decided(true) } else { output.line(done) }
+}
+
+/// Lets deletions happen again after a relink that led elsewhere. Everything is read again: so what was held is found.
+async fn release(connection: &Connection, output: &Output, asked: &cli::Release) -> Result<(), Failure> {
+    let account = crate::account::load(&connection.store, asked.account).await?;
+    let said = |released: bool| output.object(&json!({"account": account.id, "released": released}));
+    let Some(since) = account.notes.deletions_held_since else {
+        let nothing = "no relink holds its deletions; those of the brake: tether brake approve";
+        return if output.json { said(false) } else { output.line(nothing) };
+    };
+    let system = &account.integration.name;
+    if asked.consent.dry_run {
+        let would = format!("would let deletions happen that are held since {}", time(Some(since)));
+        return if output.json { said(false) } else { output.line(would) };
+    }
+    let question =
+        format!("Does the customer mean {system}, as it is connected now? What it does not have is deleted.");
+    output.confirm(&question, asked.consent.yes)?;
+    let event = operator::event(EventKind::DeletionsReleased);
+    let mut released = false;
+    let changed = connection.store.change_account(&account.organization, account.id, |account| {
+        released = account.notes.deletions_held_since.take().is_some();
+        if !released {
+            return Change::Keep;
+        }
+        account.updated_at = event.at;
+        Change::Write
+    });
+    changed.await?.ok_or_else(|| Failure::NoAccount(account.id.to_string()))?;
+    if released {
+        connection.store.add_event(account.id, &event, Uuid::new_v4(), connection.history).await?;
+        let of = AccountRef { organization: account.organization.clone(), account: account.id };
+        let (requested_at, request) = (event.at, Uuid::new_v4());
+        let work = Work::Sync { of, mode: SyncMode::Full, models: Vec::new(), requested_at, request };
+        connection.queue.send(&Message::new(account.merge_id.clone(), work)).await?;
+    }
+    let done = format!("released: everything of {system} is read again, and what it does not have is deleted");
+    if output.json { said(released) } else { output.line(done) }
 }

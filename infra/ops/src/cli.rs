@@ -13,8 +13,8 @@ use crate::connection::Source;
 mod repair;
 
 pub use repair::{
-    Brake, BrakeShow, Consent, DeadLetters, Discard, HeldDeletions, Letters, Orphan, Orphans, Redrive, Replay, Rotate,
-    RotateAccountToken, RotateKmsKey, RotateWebhookKey,
+    Acknowledge, Brake, BrakeShow, Consent, DeadLetters, Discard, HeldDeletions, IssueAction, Letters, Orphan, Orphans,
+    Redrive, Release, Replay, Rotate, RotateAccountToken, RotateKmsKey, RotateWebhookKey,
 };
 
 const ENVIRONMENT: &str = "\
@@ -83,8 +83,10 @@ pub enum Command {
     /// Show one account: state, issues, models, windows, timeline
     #[command(after_help = "Example:\n  tether account 3f1d3a52-6a0e-4f1c-9b1e-2a5a7a1c0d11 --windows")]
     Account(Account),
-    /// List what Merge reports as broken
-    #[command(after_help = "Example:\n  tether issues --type bad_api_key --organization org_acme")]
+    /// List what Merge reports as broken, or acknowledge it
+    #[command(
+        after_help = "Examples:\n  tether issues --type bad_api_key --organization org_acme\n  tether issues ack 5b1d7f0a-2222-4333-8444-555566667777"
+    )]
     Issues(Issues),
     /// Who must act, and what to send them
     #[command(
@@ -105,7 +107,7 @@ pub enum Command {
     /// Deletions that are held because so many at once look like a lost permission
     #[command(
         subcommand,
-        after_help = "Examples:\n  tether brake show\n  tether brake approve 3f1d3a52-6a0e-4f1c-9b1e-2a5a7a1c0d11 --model accounting.PaymentTerm\n  tether brake discard 3f1d3a52-6a0e-4f1c-9b1e-2a5a7a1c0d11 --model accounting.PaymentTerm"
+        after_help = "Examples:\n  tether brake show\n  tether brake approve 3f1d3a52-6a0e-4f1c-9b1e-2a5a7a1c0d11 --model accounting.PaymentTerm\n  tether brake discard 3f1d3a52-6a0e-4f1c-9b1e-2a5a7a1c0d11 --model accounting.PaymentTerm\n  tether brake release 3f1d3a52-6a0e-4f1c-9b1e-2a5a7a1c0d11"
     )]
     Brake(Brake),
     /// Accounts that only Merge or only we have
@@ -197,7 +199,10 @@ pub struct Account {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Issues {
+    #[command(subcommand)]
+    pub action: Option<IssueAction>,
     #[command(flatten)]
     pub selection: Selection,
     /// Only of this type, such as bad_api_key
@@ -206,6 +211,9 @@ pub struct Issues {
     /// Also those that are muted at Merge
     #[arg(long)]
     pub muted: bool,
+    /// Also those that somebody has acknowledged
+    #[arg(long)]
+    pub acknowledged: bool,
 }
 
 #[derive(Debug, Args)]
@@ -345,6 +353,35 @@ mod tests {
                 assert!(inner.get_about().is_some(), "{}", inner.get_name());
                 walk(inner);
             }
+        }
+        walk(&Cli::command());
+    }
+
+    /// What is not known to look only takes a yes, and says beforehand what it would do.
+    #[test]
+    fn whatever_changes_something_asks() {
+        const LOOKING: [&str; 14] = [
+            "doctor",
+            "accounts",
+            "account",
+            "issues",
+            "inbox",
+            "list",
+            "show",
+            "stats",
+            "relay",
+            "export",
+            "completion",
+            "man",
+            "help",
+            "tether",
+        ];
+        fn walk(command: &clap::Command) {
+            let flag = |name: &str| command.get_arguments().any(|argument| argument.get_id() == name);
+            let leaf = command.get_subcommands().all(|inner| inner.get_name() == "help");
+            let asks = flag("yes") && flag("dry_run");
+            assert!(!leaf || asks != LOOKING.contains(&command.get_name()), "{}", command.get_name());
+            command.get_subcommands().for_each(walk);
         }
         walk(&Cli::command());
     }

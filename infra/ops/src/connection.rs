@@ -51,7 +51,32 @@ pub struct Connection {
     pub history: Duration,
     pub metrics: Metrics,
     pub tables: Tables,
+    /// Empty for a stack of an older template.
+    pub functions: Vec<Function>,
+    /// Of all queues that the stack pays for by the message.
+    pub queue_names: Vec<String>,
     sdk: SdkConfig,
+}
+
+/// A Lambda function of the stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    /// What it runs, such as `sync-worker`.
+    pub binary: String,
+    pub name: String,
+    pub memory_mb: u32,
+}
+
+impl Function {
+    /// Reads `binary=name:megabytes` words; what has another form is left out.
+    fn list(text: &str) -> Vec<Self> {
+        let function = |word: &str| {
+            let (binary, rest) = word.split_once('=')?;
+            let (name, memory) = rest.rsplit_once(':')?;
+            Some(Self { binary: binary.to_owned(), name: name.to_owned(), memory_mb: memory.parse().ok()? })
+        };
+        text.split_whitespace().filter_map(function).collect()
+    }
 }
 
 /// The name under which `cargo dev` is deployed on this machine.
@@ -59,7 +84,7 @@ const LOCAL_STACK: &str = "tether-local";
 const LOCAL_REGION: &str = "us-east-1";
 
 /// Outputs of the template, and the variables they are the values of.
-const OUTPUTS: [(&str, &str); 13] = [
+const OUTPUTS: [(&str, &str); 14] = [
     ("AccountsTableName", "ACCOUNTS_TABLE"),
     ("RecordsTableName", "RECORDS_TABLE"),
     ("SyncQueueUrl", "QUEUE_URL"),
@@ -71,6 +96,7 @@ const OUTPUTS: [(&str, &str); 13] = [
     ("WebhookUrl", "WEBHOOK_URL"),
     ("RelayQueueUrl", "RELAY_QUEUE_URL"),
     ("HistoryRetentionDays", "HISTORY_RETENTION_DAYS"),
+    ("Functions", "FUNCTIONS"),
     // A local stack's only.
     ("ScheduleSpeed", "SCHEDULE_SPEED"),
     ("ScheduleOrigin", "SCHEDULE_ORIGIN"),
@@ -84,6 +110,8 @@ struct Operations {
     webhook_url: Option<String>,
     /// `METRICS_NAMESPACE`, default `Tether`: where the functions count; the stack's name.
     metrics_namespace: String,
+    /// `FUNCTIONS`, optional: the stack's functions, as its output `Functions` names them.
+    functions: Option<String>,
 }
 
 impl Section for Operations {
@@ -92,6 +120,7 @@ impl Section for Operations {
             dead_letter_queue: reader.required("DEAD_LETTER_QUEUE_URL"),
             webhook_url: reader.optional("WEBHOOK_URL"),
             metrics_namespace: reader.text_or("METRICS_NAMESPACE", "Tether"),
+            functions: reader.optional("FUNCTIONS"),
         }
     }
 }
@@ -135,6 +164,9 @@ impl Connection {
 
     fn over(sdk: SdkConfig, sections: Sections) -> Self {
         let (_, tables, queue, token_key, merge, webhook_keys, clock, retention, relay, operations) = sections;
+        let urls = [Some(&queue.url), Some(&operations.dead_letter_queue), relay.queue.as_ref()];
+        let queue_name = |url: &String| url.rsplit('/').next().unwrap_or_default().to_owned();
+        let queue_names = urls.into_iter().flatten().map(queue_name).collect();
         Self {
             store: Store::connect(&sdk, &tables),
             tokens: Arc::new(TokenCipher::new(&sdk, &token_key)),
@@ -148,6 +180,8 @@ impl Connection {
             history: retention.history,
             metrics: Metrics::new(sdk.clone(), operations.metrics_namespace),
             tables,
+            functions: operations.functions.as_deref().map(Function::list).unwrap_or_default(),
+            queue_names,
             sdk,
         }
     }
@@ -196,4 +230,16 @@ async fn outputs(sdk: &SdkConfig, stack: &str) -> Result<BTreeMap<String, String
     });
     let namespace = ("METRICS_NAMESPACE".to_owned(), stack.to_owned());
     Ok(known.chain([namespace]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_are_read_from_the_output() {
+        let page = Function { binary: "page".to_owned(), name: "a-PageFunction-X1".to_owned(), memory_mb: 128 };
+        assert_eq!(Function::list("page=a-PageFunction-X1:128 nonsense a=b"), [page]);
+        assert_eq!(Function::list(""), []);
+    }
 }

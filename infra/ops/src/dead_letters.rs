@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{Read as _, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use indicatif::{ProgressBar, ProgressFinish};
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::domain::ids::{MergeLinkedAccountId, OrganizationId};
@@ -16,7 +17,7 @@ use shared::linking::Linking;
 use shared::queue::dead_letters::DeadLetter;
 use shared::secrets::SecretsError;
 use shared::store::events::EventKind;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 use uuid::Uuid;
 
 use crate::cli::{self, Letters};
@@ -198,6 +199,7 @@ async fn work_through(
     mut work: impl AsyncFnMut(&Read) -> Result<(), Failure>,
 ) -> Result<u64, Failure> {
     let linking = connection.linking().await?;
+    let bar = ProgressBar::new_spinner().with_finish(ProgressFinish::AndClear);
     let mut done = 0;
     let mut patience = Instant::now() + HIDDEN + GRACE;
     loop {
@@ -223,6 +225,7 @@ async fn work_through(
                 work(&read).await?;
                 left.remove(&read.letter.id);
                 done += 1;
+                bar.inc(1);
             }
         }
         patience = Instant::now() + HIDDEN + GRACE;
@@ -245,13 +248,19 @@ async fn preview(connection: &Connection, output: &Output, by: &Letters, verb: &
     if output.json { Ok(()) } else { output.line(Cell::dim(format!("{} dead letters", chosen.len()))) }
 }
 
+/// So many a second.
+fn turns(rate: u32) -> Interval {
+    let mut turns = interval(Duration::from_secs(1) / rate);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    turns
+}
+
 async fn redrive(connection: &Connection, output: &Output, asked: &cli::Redrive) -> Result<(), Failure> {
     if asked.consent.dry_run {
         return preview(connection, output, &asked.letters, "redrive").await;
     }
     output.confirm("Send these dead letters to the worker again?", asked.consent.yes)?;
-    let mut turns = interval(Duration::from_secs(1) / asked.rate);
-    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut turns = turns(asked.rate);
     let done = each_chosen(connection, &asked.letters, async |read: &Read| {
         turns.tick().await;
         connection.dead_letters.redrive(&read.letter).await?;
@@ -291,18 +300,30 @@ async fn discard(connection: &Connection, output: &Output, asked: &cli::Discard)
         return preview(connection, output, &asked.letters, "discard").await;
     }
     output.confirm("Take these dead letters away?", asked.consent.yes)?;
+    let failed = |source| Failure::File { path: asked.file.clone(), source };
+    let mut turns = turns(asked.rate);
     let done = each_chosen(connection, &asked.letters, async |read: &Read| {
-        keep(&asked.file, read).map_err(|source| Failure::File { path: asked.file.clone(), source })?;
-        connection.dead_letters.discard(&read.letter).await?;
-        note(connection, read, "discarded").await
+        turns.tick().await;
+        // In this order a run that is cut off here says at worst twice what the next one says again.
+        keep(&asked.file, read).map_err(failed)?;
+        note(connection, read, "discarded").await?;
+        Ok(connection.dead_letters.discard(&read.letter).await?)
     });
     summary(output, "discarded", done.await?)
 }
 
-/// On the disk before it is off the queue. For the operator's eyes: bodies name customers' accounts.
+/// On the disk before it is off the queue. For the operator's eyes: bodies name customers' accounts. A line that was cut
+/// off by an interruption stays apart from this one.
 fn keep(file: &Path, read: &Read) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(file)?;
-    let mut line = serde_json::to_vec(&Line::of(read))?;
+    let mut file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(file)?;
+    let mut line = Vec::new();
+    if file.seek(SeekFrom::End(0))? > 0 {
+        let mut last = [0];
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+        line.extend((last != *b"\n").then_some(b'\n'));
+    }
+    serde_json::to_writer(&mut line, &Line::of(read))?;
     line.push(b'\n');
     file.write_all(&line)?;
     file.sync_data()

@@ -15,6 +15,7 @@ mod dead_letters;
 mod doctor;
 mod export;
 mod failure;
+mod issues;
 mod metrics;
 mod operator;
 mod orphans;
@@ -64,7 +65,7 @@ async fn command(target: &Target, output: &Output, command: Command) -> Result<u
         Command::Doctor(asked) => doctor::examine(&connect().await?, output, &asked).await,
         Command::Accounts(asked) => done(accounts::list(&connect().await?, output, &asked).await),
         Command::Account(asked) => done(account::show(&connect().await?, output, &asked).await),
-        Command::Issues(asked) => done(accounts::issues(&connect().await?, output, &asked).await),
+        Command::Issues(asked) => done(issues::run(&connect().await?, output, &asked).await),
         Command::Inbox(asked) => done(accounts::inbox(&connect().await?, output, &asked).await),
         Command::Replay(asked) => done(replay::replay(&connect().await?, output, &asked).await),
         Command::DeadLetters(asked) => done(dead_letters::run(&connect().await?, output, &asked).await),

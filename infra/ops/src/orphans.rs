@@ -1,8 +1,10 @@
 //! Orphans: strays listed, and what can be done about each: adopted or deleted. An account of Merge's is opened by its
-//! token alone, so one whose token we have not can only be reached by its customer, or in Merge's dashboard.
+//! token alone, so one whose token we have not can only be reached by its customer, or in Merge's dashboard. The webhook
+//! that told of a link brought the token; while it is parked, the link can be taken up again.
 
 use shared::domain::ids::{AccountId, MergeLinkedAccountId};
-use shared::domain::message::{DeduplicationId, Message, Work};
+use shared::domain::message::{AccountRef, DeduplicationId, Message, Work};
+use shared::domain::origin::EndUserOriginId;
 use shared::linking::Linking;
 use shared::store::events::EventKind;
 use uuid::Uuid;
@@ -38,6 +40,9 @@ async fn list(linking: &Linking, output: &Output) -> Result<(), Failure> {
 
 fn row(stray: &Stray) -> [Cell; 4] {
     let (side, what, remedy) = match stray {
+        Stray::AtMerge { integration, adoptable: true, .. } => {
+            ("Merge", integration.clone(), "adopt takes its link up again, which waits for the reservation")
+        }
         Stray::AtMerge { integration, .. } => {
             ("Merge", integration.clone(), "the customer connects it again, or delete it in Merge's dashboard")
         }
@@ -61,18 +66,58 @@ async fn find(linking: &Linking, merge_id: &MergeLinkedAccountId) -> Result<Stra
     found.ok_or_else(|| Failure::Usage(format!("{merge_id} is no orphan: both sides have it, or none")))
 }
 
-/// Writes the owner row of an account of ours again, once Merge has said that the account's token opens it.
 async fn adopt(
     connection: &Connection,
     linking: &Linking,
     output: &Output,
     asked: &cli::Orphan,
 ) -> Result<(), Failure> {
-    let Stray::Unowned { merge_id, of } = find(linking, &asked.merge_id).await? else {
-        return Err(Failure::Usage(
+    match find(linking, &asked.merge_id).await? {
+        Stray::Unowned { merge_id, of } => own_again(connection, linking, output, asked, merge_id, of).await,
+        Stray::AtMerge { adoptable: true, .. } => link_again(connection, linking, output, asked).await,
+        Stray::AtMerge { .. } | Stray::OwnerRow { .. } | Stray::Here { .. } => Err(Failure::Usage(
             "it cannot be adopted: we have not its token. The customer connects it again".to_owned(),
-        ));
+        )),
+    }
+}
+
+/// Takes up the link that is parked. The worker verifies it as it does every link, and keeps its rules.
+async fn link_again(
+    connection: &Connection,
+    linking: &Linking,
+    output: &Output,
+    asked: &cli::Orphan,
+) -> Result<(), Failure> {
+    let merge_id = &asked.merge_id;
+    let link = strays::parked_link(linking, merge_id).await?;
+    let link = link.ok_or_else(|| Failure::Usage("its link was taken up meanwhile".to_owned()))?;
+    // A reservation has the id that its account will have.
+    let reserved = match &link.work {
+        Work::Linked { end_user_origin_id, .. } => EndUserOriginId::parse(end_user_origin_id),
+        _ => None,
     };
+    let whose = reserved.as_ref().map_or_else(String::new, |parts| format!(" for {}", parts.organization));
+    if asked.consent.dry_run {
+        return output.line(format!("would adopt {merge_id}{whose}"));
+    }
+    output.confirm(&format!("Adopt {merge_id}{whose}?"), asked.consent.yes)?;
+    let fresh = DeduplicationId::webhook(Uuid::new_v4().as_bytes());
+    connection.queue.send_as(&link, &fresh).await?;
+    if let Some(account) = reserved.and_then(|parts| parts.account) {
+        note(connection, account, "adopted").await?;
+    }
+    output.line(format!("queued: the worker verifies whose {merge_id} is, and connects it"))
+}
+
+/// Writes the owner row of an account of ours again, once Merge has said that the account's token opens it.
+async fn own_again(
+    connection: &Connection,
+    linking: &Linking,
+    output: &Output,
+    asked: &cli::Orphan,
+    merge_id: MergeLinkedAccountId,
+    of: AccountRef,
+) -> Result<(), Failure> {
     if asked.consent.dry_run {
         return output.line(format!("would adopt {merge_id} as account {}", of.account));
     }
@@ -101,6 +146,9 @@ async fn delete(
 ) -> Result<(), Failure> {
     let refused = |sentence: &str| Err(Failure::Usage(sentence.to_owned()));
     let (merge_id, of, account_stands) = match find(linking, &asked.merge_id).await? {
+        Stray::AtMerge { adoptable: true, .. } => {
+            return refused("its link waits: adopt it, or delete it in Merge's dashboard");
+        }
         Stray::AtMerge { .. } => return refused("we have not its token: delete it in Merge's dashboard"),
         Stray::Unowned { .. } => return refused("it is an account of ours: adopt it, or have its owner disconnect it"),
         Stray::OwnerRow { merge_id, of } => (merge_id, of, false),

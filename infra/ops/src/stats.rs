@@ -1,6 +1,7 @@
 //! Statistics: how fresh the copies are by polling class, how healthy the accounts, how many records there are, counted
 //! from the accounts' rows; and the last day, as CloudWatch counted it.
 
+mod cost;
 mod day;
 
 use std::collections::BTreeMap;

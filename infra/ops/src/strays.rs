@@ -3,11 +3,12 @@
 
 use std::collections::HashSet;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use shared::domain::account::LinkedAccount;
 use shared::domain::category::Category;
 use shared::domain::ids::MergeLinkedAccountId;
-use shared::domain::message::AccountRef;
+use shared::domain::message::{AccountRef, Message, Work};
 use shared::linking::Linking;
 use shared::merge::{ListedAccount, TestAccounts};
 
@@ -19,8 +20,8 @@ use crate::walk::Walk;
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Stray {
-    /// Merge has it, and no owner row of ours names it.
-    AtMerge { merge_id: MergeLinkedAccountId, integration: String, category: Option<Category> },
+    /// Merge has it, and no owner row of ours names it. Adoptable: the webhook that told of its link waits for it.
+    AtMerge { merge_id: MergeLinkedAccountId, integration: String, category: Option<Category>, adoptable: bool },
     /// Merge has it, and so have we, but no owner row names it: its webhooks are nobody's.
     Unowned { merge_id: MergeLinkedAccountId, of: AccountRef },
     /// An owner row names an account that does not exist.
@@ -64,8 +65,9 @@ async fn stray(linking: &Linking, account: &ListedAccount) -> Result<Option<Stra
     let merge_id = account.merge_id.clone();
     match linking.store.owner(&merge_id).await? {
         None => {
+            let adoptable = parked_link(linking, &merge_id).await?.is_some();
             let integration = account.integration.name.clone();
-            Ok(Some(Stray::AtMerge { merge_id, integration, category: account.category }))
+            Ok(Some(Stray::AtMerge { merge_id, integration, category: account.category, adoptable }))
         }
         Some(of) => {
             let missing = linking.store.account(&of.organization, of.account).await?.is_none();
@@ -109,4 +111,12 @@ async fn here(
     // It may have been linked since the list was read.
     let gone = linking.merge.linked_account(&merge_id).await?.is_none();
     Ok(gone.then_some(Stray::Here { merge_id, of }))
+}
+
+/// The parked message that told of the account's link, the latest if there are several. With it came the token.
+pub async fn parked_link(linking: &Linking, merge_id: &MergeLinkedAccountId) -> Result<Option<Message>, Failure> {
+    let mut parked = linking.store.parked(merge_id, Timestamp::now()).await?;
+    parked.sort_by_key(|parked| parked.parked_at);
+    let mut messages = parked.iter().filter_map(|parked| Message::parse(&parked.body).ok());
+    Ok(messages.rfind(|message| matches!(message.work, Work::Linked { .. })))
 }

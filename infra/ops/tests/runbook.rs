@@ -72,6 +72,29 @@ fn every_command_that_the_documents_name_exists() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Commands between backticks in source text, with what is filled in at run time.
+fn advised(source: &str) -> Vec<String> {
+    let quoted = source.split("`tether ").skip(1).filter_map(|rest| rest.split_once('`'));
+    let filled = quoted.map(|(command, _)| {
+        command.replace("{}", "MERGE_ID").replace("{model}", "MODEL").replace("{from}", "TIME").replace('\\', " ")
+    });
+    filled.map(|command| format!("tether {}", command.split_whitespace().collect::<Vec<_>>().join(" "))).collect()
+}
+
+#[test]
+fn every_command_that_the_tool_itself_advises_exists() {
+    let sources = ["doctor/mod.rs", "doctor/account.rs", "doctor/stack.rs", "doctor/tiling.rs", "doctor/sample.rs"];
+    let sources = sources.into_iter().chain(["brake.rs", "rotate/account_token.rs"]);
+    let named: Vec<String> = sources
+        .flat_map(|path| advised(&read(&format!("infra/ops/src/{path}"))))
+        // What names a command as a whole, in the head of a function.
+        .filter(|command| !matches!(command.as_str(), "tether doctor" | "tether brake"))
+        .collect();
+    assert!(named.len() > 15, "the commands were found: {named:?}");
+    let wrong: Vec<String> = named.iter().filter_map(|command| parsed(command).err()).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn a_command_that_does_not_exist_is_noticed() {
     assert_eq!(commands("see `tether doctor ACCOUNT` or `aws sqs`"), ["tether doctor ACCOUNT"]);

@@ -37,6 +37,15 @@ impl Issue {
     pub fn is_open(&self) -> bool {
         self.status == IssueStatus::Ongoing && !self.is_muted && self.acknowledged_at.is_none()
     }
+
+    /// Somebody knows of it. `false`: there was nobody to be told.
+    pub fn acknowledge(&mut self, now: Timestamp) -> bool {
+        let open = self.is_open();
+        if open {
+            self.acknowledged_at = Some(now);
+        }
+        open
+    }
 }
 
 /// What Merge says about an issue beyond its kind. It may quote other people's systems: it is stored for the operator, and

@@ -32,4 +32,4 @@ pub use shared_stack::{SharedStack, alone};
 pub use snapshot::{Snapshot, all_equal};
 pub use system::{Connected, System};
 pub use until::{BOUND, until};
-pub use webhook::{Delivery, KEY, digest, signed};
+pub use webhook::{Delivery, KEY, digest, put_webhook_keys, signed, webhook_keys};

@@ -1,5 +1,7 @@
 //! Deliveries to the webhook's URL, as Merge makes them or as nobody should.
 
+use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::config::{BehaviorVersion, Credentials, Region};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use shared::domain::secret::WebhookKey;
@@ -36,4 +38,30 @@ impl Delivery<'_> {
         let answer = request.body(self.body).send().await.expect("the webhook answers");
         (answer.status().as_u16(), answer.text().await.expect("a body"))
     }
+}
+
+/// The secret with Merge's signature keys, as somebody with the operator's rights uses it.
+fn keys_secret(system: &System) -> (Client, String) {
+    let deployment = system.stack.deployment();
+    let secret = deployment.secrets.iter().find(|secret| secret.logical_id == "WebhookKeysSecret").expect("the secret");
+    let config = aws_sdk_secretsmanager::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(system.ready().region.clone()))
+        .endpoint_url(&system.ready().aws)
+        .credentials_provider(Credentials::new("test", "test", None, None, "e2e"))
+        .build();
+    (Client::from_conf(config), secret.name.clone())
+}
+
+/// The keys of the secret, as its JSON.
+pub async fn webhook_keys(system: &System) -> String {
+    let (client, secret) = keys_secret(system);
+    let value = client.get_secret_value().secret_id(secret).send().await.expect("the secret");
+    value.secret_string.expect("text")
+}
+
+/// Puts other keys in the secret.
+pub async fn put_webhook_keys(system: &System, keys: &str) {
+    let (client, secret) = keys_secret(system);
+    client.put_secret_value().secret_id(secret).secret_string(keys).send().await.expect("new keys");
 }

@@ -1,8 +1,9 @@
 //! The brake: what it holds is shown, and is kept or goes as the operator decides.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
-use super::{findings, one, operators_event, tether};
+use super::{findings, one, operators_event, tether, undisturbed};
 use crate::harness::{Api, BOUND, Connected, Setup, Snapshot, System, all_equal, alone, until};
 
 const MODEL: &str = "accounting.PaymentTerm";
@@ -70,8 +71,11 @@ fn held_deletions_are_shown_and_decided_about() {
         assert!(before.differing(&now).is_empty(), "the records stay");
         tether(system, &[&approve[..], &["--yes"]].concat()).await.expect(3);
 
-        // The next full read holds them again; approved, they go.
+        // The next full read holds them again. After a relink that led elsewhere no approval is enough.
         held(system, &api, &account).await;
+        relinked_elsewhere(system, &api, &account).await;
+
+        // Approved, they go.
         tether(system, &[&approve[..], &["--yes"]].concat()).await.expect(0);
         operators_event(system, &account, "deletions_approved").await;
         let equal = async || all_equal(system, &api, &account, &[MODEL]).await;
@@ -80,4 +84,34 @@ fn held_deletions_are_shown_and_decided_about() {
         assert_eq!(now.tombstones().len(), vanished);
         nothing_held(system).await;
     });
+}
+
+/// Holds the account's deletions as a relink does that leads elsewhere, and says that it was meant so.
+async fn relinked_elsewhere(system: &System, api: &Api<'_>, account: &Connected) {
+    system.idle().await;
+    undisturbed(system, &api.organization, account).await;
+    let (pk, sk) = (format!("ORG#{}", api.organization), format!("ACCOUNT#{}", account.id));
+    let now = AttributeValue::S(jiff::Timestamp::now().to_string());
+    system.tables().set(&pk, &sk, "notes.deletions_held_since", now).await;
+    let shown = async || tether(system, &["brake", "show", &account.id, "--json"]).await.expect(0).lines();
+    let both = shown().await;
+    assert_eq!((&both[0]["held_by"], &both[1]["held_by"]), (&json!("full_read"), &json!("relink")), "{both:?}");
+    let told = tether(system, &["brake", "show", &account.id]).await.expect(0).text;
+    assert!(told.contains("tether brake release"), "{told}");
+    let (code, found) = findings(system, &[&account.id, "--stale-after", "100000"]).await;
+    assert_eq!((code, found), (2, &one("brake", MODEL) | &one("brake", "")));
+    tether(system, &["brake", "approve", &account.id, "--model", MODEL, "--yes"]).await.expect(3);
+
+    let release = ["brake", "release", &account.id, "--json"];
+    let meant = [&release[..], &["--yes"]].concat();
+    tether(system, &release).await.expect(3);
+    let dry = tether(system, &[&release[..], &["--dry-run"]].concat()).await.expect(0).value();
+    assert_eq!((&dry["released"], shown().await.len()), (&json!(false), 2), "neither changes anything");
+    assert_eq!(tether(system, &meant).await.expect(0).value()["released"], true);
+    operators_event(system, account, "deletions_released").await;
+    assert_eq!(tether(system, &meant).await.expect(0).value()["released"], false, "once is enough");
+    // Everything is read again; half of a model at once is still too much for the brake.
+    system.idle().await;
+    let still = shown().await;
+    assert_eq!((still.len(), &still[0]["held_by"]), (1, &json!("full_read")), "{still:?}");
 }

@@ -1,13 +1,18 @@
 //! Interruptions: a command that is killed in the middle and run again completes, and does nothing twice that matters.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::Value;
 
 use super::letters::{bury, groups, synced};
 use super::process::Process;
 use super::rotate::{Notes, token};
 use super::{rows, tether, undisturbed};
 use crate::harness::tables::text;
-use crate::harness::{BOUND, Connected, Setup, System, all_equal, alone, until};
+use crate::harness::{BOUND, Connected, Random, Setup, System, all_equal, alone, until};
 
 /// Three accounts of one organization that nothing works on.
 async fn three(system: &System, organization: &str) -> Vec<Connected> {
@@ -60,7 +65,42 @@ fn a_rotation_goes_on_and_no_token_is_made_twice() {
         system.sandbox().start_sync(&accounts[0].merge_id).await;
         until("the new token works", BOUND, async || all_equal(system, &api, &accounts[0], &["hris.Employee"]).await)
             .await;
+        encrypted_again(system, organization).await;
     });
+}
+
+/// The ciphertexts of an organization's account tokens.
+async fn ciphertexts(system: &System, organization: &str) -> Vec<AttributeValue> {
+    let rows = system.tables().partition(&format!("ORG#{organization}")).await;
+    rows.into_iter().filter(|row| text(row, "sk").starts_with("ACCOUNT#")).map(|row| row["token"].clone()).collect()
+}
+
+/// Encrypts the tokens of three accounts again, killed at a seeded point and taken up from there.
+async fn encrypted_again(system: &System, organization: &str) {
+    system.idle().await;
+    let before = ciphertexts(system, organization).await;
+    let point = Random::of("encrypted_again").within(1..3) as usize;
+    let notes = Notes::new();
+    let path = notes.path();
+    let line = ["rotate", "kms-key", "--organization", organization, "--state", &path, "--yes"];
+    let process = Process::start(system, &[&line[..], &["--rate", "1"]].concat());
+    let noted = || fs::read_to_string(&path).unwrap_or_default().lines().count();
+    until("some accounts are noted", BOUND, async || {
+        let noted = noted();
+        if noted >= point { Ok(()) } else { Err(format!("{noted} of {point}")) }
+    })
+    .await;
+    process.kill();
+    let noted = noted();
+    assert!(noted < 3, "it was in the middle");
+    let again = [&line[..], &["--json"]].concat();
+    let done = tether(system, &again).await.expect(0).value();
+    let done = ["done_before", "reencrypted", "refused"].map(|name| done[name].as_u64().unwrap_or(u64::MAX) as usize);
+    assert_eq!(done, [noted, 3 - noted, 0]);
+    let after = ciphertexts(system, organization).await;
+    assert!(after.len() == 3 && after.iter().all(|ciphertext| !before.contains(ciphertext)), "all of them are new");
+    let checked = super::findings(system, &["--organization", organization, "--stale-after", "100000"]).await;
+    assert_eq!(checked, (0, Default::default()), "and open");
 }
 
 #[test]
@@ -113,6 +153,8 @@ fn a_redrive_goes_on_with_what_it_had_in_its_hands() {
         process.kill();
         let before = told(system, &accounts, "dead_letter").await;
         assert!(before < 6, "it was in the middle");
+        // What it hides is shown again in a minute, for which the other waits, too.
+        discarded(system).await;
         let done = tether(system, &["dead-letters", "redrive", "--yes", "--json"]).await.expect(0).value();
         let done = done["redriven"].as_u64().unwrap_or_default() as usize;
         assert!(done + before >= 6 && done < 6, "{done} after {before}");
@@ -120,4 +162,39 @@ fn a_redrive_goes_on_with_what_it_had_in_its_hands() {
         let depths = system.stack.queue_depths().await;
         assert_eq!(depths["SyncDeadLetterQueue"], Default::default(), "not one is left");
     });
+}
+
+/// Discards three letters that nobody can read, killed at a seeded point and run again.
+async fn discarded(system: &System) {
+    for group in ["poison-1", "poison-2", "poison-3"] {
+        bury(system, group, r#"{"v":1,"type":"dance"}"#).await;
+    }
+    let kept = Notes::new();
+    let path = kept.path();
+    let line = ["dead-letters", "discard", "--cause", "unreadable", "--file", &path, "--yes"];
+    let process = Process::start(system, &[&line[..], &["--rate", "1"]].concat());
+    let point = Random::of("discarded").within(1..3) as usize;
+    until("some letters are in the file", BOUND, async || {
+        let lines = fs::read_to_string(&path).unwrap_or_default().lines().count();
+        if lines >= point { Ok(()) } else { Err(format!("{lines} of {point}")) }
+    })
+    .await;
+    process.kill();
+    let lines = fs::read_to_string(&path).expect("the file").lines().count();
+    assert!(lines < 3, "it was in the middle");
+    // As if it had been killed in the middle of a line.
+    let torn = r#"{"id":"torn"#;
+    fs::OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(torn.as_bytes()))
+        .expect("a file");
+
+    let done = tether(system, &[&line[..], &["--json"]].concat()).await.expect(0).value();
+    let done = done["discarded"].as_u64().unwrap_or_default() as usize;
+    assert!((3 - lines..=3 - lines + 1).contains(&done), "{done} after {lines}");
+    let text = fs::read_to_string(&path).expect("the file");
+    let (whole, cut): (Vec<_>, Vec<_>) = text.lines().map(serde_json::from_str::<Value>).partition(|line| line.is_ok());
+    let ids: BTreeSet<_> = whole.into_iter().flatten().map(|line| line["id"].to_string()).collect();
+    assert_eq!((ids.len(), cut.len()), (3, 1), "each is in the file: {text}");
 }

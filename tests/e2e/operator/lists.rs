@@ -77,6 +77,25 @@ fn issues_and_whoever_must_act_are_listed() {
         // A finding for a person, not for the operator.
         let (code, found) = super::findings(system, &["--organization", organization]).await;
         assert_eq!((code, found), (1, super::one("health", "")));
+
+        // Somebody knows of it: nobody has anything to do any more, until it comes back.
+        let id = issue["issue"].as_str().expect("an id");
+        let ack = ["issues", "ack", id, "--json"];
+        let meant = [&ack[..], &["--yes"]].concat();
+        tether(system, &ack).await.expect(3);
+        let dry = tether(system, &[&ack[..], &["--dry-run"]].concat()).await.expect(0).value();
+        assert_eq!(dry["acknowledged"], false);
+        assert_eq!(tether(system, &of("issues", &[])).await.expect(0).lines().len(), 1, "neither changes anything");
+        let said = tether(system, &meant).await.expect(0).value();
+        assert_eq!((&said["acknowledged"], &said["account"]), (&json!(true), &json!(account.id)));
+        assert_eq!(super::operators_event(system, &account, "issue_acknowledged").await["kind"], "bad_api_key");
+        assert!(tether(system, &of("issues", &[])).await.expect(0).lines().is_empty());
+        assert_eq!(tether(system, &of("issues", &["--acknowledged"])).await.expect(0).value()["issue"], id);
+        assert!(tether(system, &of("inbox", &[])).await.expect(0).lines().is_empty());
+        assert_eq!(api.account(&account.id).await["health"]["state"], "healthy");
+        let again = tether(system, &[&meant[..], &["--account", account.id.as_str()]].concat()).await.expect(0).value();
+        assert_eq!(again["acknowledged"], false, "once is enough");
+        tether(system, &["issues", "ack", "nobodys", "--yes"]).await.expect(3);
         system.sandbox().act(&account.merge_id, "resolve-issue", json!({})).await;
     });
 }

@@ -78,3 +78,62 @@ fn orphans_are_named_both_ways() {
         assert_eq!(tether(system, &["orphans", "list", "--json"]).await.expect(0).lines(), Vec::<Value>::new());
     });
 }
+
+fn quiet() -> Setup {
+    Setup::default().without_schedule()
+}
+
+#[test]
+fn a_link_that_waits_is_adopted_and_an_owner_row_that_leads_nowhere_is_removed() {
+    alone(quiet, async |system| {
+        let organization = "org_adopted";
+        let api = system.api(organization).await;
+        let list = async || tether(system, &["orphans", "list", "--json"]).await.expect(0).lines();
+        let orphan = async || {
+            let (code, found) = findings(system, &["--stale-after", "100000"]).await;
+            (code, found.contains(&("orphan".to_owned(), String::new())))
+        };
+
+        // Merge cannot say whose the account is, and nobody asks again.
+        let route = "GET /api/ats/v1/account-details";
+        system.sandbox().post("/faults", json!({"route": route, "status": 503})).await;
+        let (link_token, id) = api.link_token("ats").await;
+        system.sandbox().link(&link_token, "greenhouse", Outcome::Success).await.expect("linked");
+        let account = system.connected(&api, "ats", &id).await;
+        until("its link waits", BOUND, async || match list().await.as_slice() {
+            [stray] if stray["adoptable"] == true && stray["merge_id"] == account.merge_id.as_str() => Ok(()),
+            strays => Err(format!("{strays:?}")),
+        })
+        .await;
+        assert!(orphan().await.1);
+        let adopt = ["orphans", "adopt", &account.merge_id];
+        let meant = [&adopt[..], &["--yes"]].concat();
+        tether(system, &adopt).await.expect(3);
+        tether(system, &[&adopt[..], &["--dry-run"]].concat()).await.expect(0);
+        tether(system, &["orphans", "delete", &account.merge_id, "--yes"]).await.expect(3);
+        system.sandbox().post("/faults", json!({"route": route})).await;
+        tether(system, &meant).await.expect(0);
+        system.synced(&api, &id, BOUND).await;
+        assert_eq!(operators_event(system, &account, "orphaned").await["outcome"], "adopted");
+        assert!(!orphan().await.1 && list().await.is_empty());
+        tether(system, &meant).await.expect(3);
+
+        // The account's row is lost, and its owner row is not.
+        system.sandbox().webhook_mode("drop").await;
+        system.idle().await;
+        system.tables().remove(&format!("ORG#{organization}"), &format!("ACCOUNT#{id}")).await;
+        assert_eq!(orphan().await, (2, true));
+        let strays = list().await;
+        assert_eq!((strays.len(), &strays[0]["kind"]), (1, &json!("owner-row")), "{strays:?}");
+        let delete = ["orphans", "delete", &account.merge_id];
+        tether(system, &delete).await.expect(3);
+        tether(system, &[&delete[..], &["--dry-run"]].concat()).await.expect(0);
+        let owner = format!("MERGE#{}", account.merge_id);
+        assert_eq!(system.tables().partition(&owner).await.len(), 1, "neither changes anything");
+        tether(system, &meant).await.expect(3);
+        tether(system, &[&delete[..], &["--yes"]].concat()).await.expect(0);
+        assert!(system.tables().partition(&owner).await.is_empty());
+        let strays = list().await;
+        assert_eq!((strays.len(), &strays[0]["kind"]), (1, &json!("at-merge")), "only Merge has it now: {strays:?}");
+    });
+}

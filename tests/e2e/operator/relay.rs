@@ -5,12 +5,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use shared::config::TokenKey;
+use shared::config::aws::{Aws, Credentials, sdk_config_as};
 use shared::domain::secret::WebhookKey;
 use shared::merge::signature;
+use shared::queue::relay::RelayQueue;
+use shared::secrets::TokenCipher;
 
 use super::tether;
-use crate::harness::{KEY, Setup, alone};
+use crate::harness::{KEY, Setup, System, alone, signed};
 
 /// What somebody on this machine was sent: bodies, and whether Merge's signature is over them.
 type Inbox = Arc<Mutex<Vec<(Vec<u8>, bool)>>>;
@@ -32,6 +38,22 @@ async fn server() -> (u16, Inbox) {
     (port, inbox)
 }
 
+/// Puts a copy of a production account's webhook on the relay's queue, as no function does; its body.
+async fn planted(system: &System) -> Vec<u8> {
+    let ready = system.ready();
+    let aws = Aws { region: ready.region.clone(), endpoint_url: Some(ready.aws.clone()) };
+    let sdk = sdk_config_as(&aws, Credentials::new("test", "test", None, None, "e2e")).expect("a configuration");
+    let outputs = &system.stack.deployment().outputs;
+    let body = json!({"linked_account": {"id": "0b1e5a0e-1111-4222-8333-444455556666", "account_type": "PRODUCTION"}});
+    let body = body.to_string().into_bytes();
+    let envelope = json!({"signature": signed(&body, KEY), "body": STANDARD.encode(&body)}).to_string();
+    let cipher = TokenCipher::new(&sdk, &TokenKey { id: outputs["TokenKeyArn"].clone() });
+    let sealed = cipher.seal(envelope.as_bytes()).await.expect("a sealed copy");
+    let queue = RelayQueue::new(&sdk, &outputs["RelayQueueUrl"]);
+    queue.send(serde_json::to_string(&sealed).expect("JSON")).await.expect("a queued copy");
+    body
+}
+
 /// A staging stack: Merge's test key makes test accounts.
 fn staging() -> Setup {
     Setup::default().parameter("RelayWebhooks", "yes").parameter("MergeApiKey", "dev-test-key")
@@ -44,6 +66,7 @@ fn production() -> Setup {
 #[test]
 fn webhooks_of_test_accounts_arrive_as_merge_posted_them() {
     alone(staging, async |system| {
+        let stranger = planted(system).await;
         let api = system.api("org_relay").await;
         let account = system.connect_and_sync(&api, "hris", "bamboohr").await;
         system.webhooks_settled().await;
@@ -60,6 +83,10 @@ fn webhooks_of_test_accounts_arrive_as_merge_posted_them() {
         );
         let arrived = inbox.lock().unwrap_or_else(PoisonError::into_inner).clone();
         assert!(arrived.iter().all(|(_, genuine)| *genuine), "Merge's own bytes and signature");
+        assert!(
+            arrived.iter().all(|(body, _)| *body != stranger),
+            "a copy of a production account's is refused here, too"
+        );
         let bodies: Vec<Value> = arrived.iter().map(|(body, _)| serde_json::from_slice(body).expect("JSON")).collect();
         let linked = bodies.iter().find(|body| body["hook"]["event"] == "LinkedAccount.linked").expect("the link");
         assert_eq!(

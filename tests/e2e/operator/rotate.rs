@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::process::Process;
 use super::{operators_event, tether};
-use crate::harness::{BOUND, Connected, Setup, System, all_equal, alone, until};
+use crate::harness::{BOUND, Connected, Delivery, KEY, Setup, System, all_equal, alone, signed, until, webhook_keys};
 
 /// A file that is removed in the end.
 pub struct Notes(PathBuf);
@@ -114,5 +115,64 @@ fn every_token_is_encrypted_again_and_still_opens() {
         assert_eq!(token(system, &account).await, account.account_token, "the token is the same");
         let checked = super::findings(system, &[&account.id, "--stale-after", "100000"]).await;
         assert_eq!(checked, (0, Default::default()), "and opens");
+    });
+}
+
+/// What the webhook answers to a genuine event about nobody that is signed with `key`.
+async fn answered(system: &System, key: &str) -> u16 {
+    let body = json!({"hook": {"event": "Universe.ended"}, "n": Uuid::new_v4()}).to_string().into_bytes();
+    let signature = signed(&body, key);
+    Delivery { body, signature: Some(&signature) }.post(system).await.0
+}
+
+#[test]
+fn a_webhook_key_is_replaced_and_none_is_refused_meanwhile() {
+    let quiet = || Setup::default().without_schedule();
+    alone(quiet, async |system| {
+        const NEW: &str = "a-newer-webhook-key";
+        system.secrets().plant("webhook key", NEW);
+        let file = Notes::new();
+        let path = file.path();
+        fs::write(&path, format!("{NEW}\n")).expect("a file");
+        let begin = ["rotate", "webhook-key", "--key-file", &path];
+        let meant = [&begin[..], &["--yes"]].concat();
+        let keys = webhook_keys(system).await;
+        tether(system, &begin).await.expect(3);
+        tether(system, &[&begin[..], &["--dry-run"]].concat()).await.expect(0);
+        assert_eq!(webhook_keys(system).await, keys, "neither changes anything");
+        assert_eq!((answered(system, KEY).await, answered(system, NEW).await), (200, 401));
+
+        // Killed while it waits for the webhook to take the new key; a process of the webhook's that was just asked about
+        // a key that it does not know looks again after a while only.
+        let process = Process::start(system, &meant);
+        until("the key is in the secret", BOUND, async || {
+            if webhook_keys(system).await.contains(NEW) { Ok(()) } else { Err("it is not".to_owned()) }
+        })
+        .await;
+        process.kill();
+        system.stack.kill_workers("webhook");
+        let said = tether(system, &meant).await.expect(0).text;
+        assert!(said.contains("--finish"), "it says how it goes on: {said}");
+        assert_eq!((answered(system, KEY).await, answered(system, NEW).await), (200, 200), "both are taken");
+        let both = webhook_keys(system).await;
+        assert_eq!(both, json!([NEW, KEY]).to_string(), "the newest first");
+        tether(system, &meant).await.expect(0);
+        assert_eq!(webhook_keys(system).await, both, "once is enough");
+
+        // Merge signs with it now: the old one goes.
+        let finish = ["rotate", "webhook-key", "--finish"];
+        tether(system, &finish).await.expect(3);
+        assert_eq!(webhook_keys(system).await, both);
+        tether(system, &[&finish[..], &["--yes"]].concat()).await.expect(0);
+        assert_eq!(webhook_keys(system).await, json!([NEW]).to_string());
+        system.stack.kill_workers("webhook");
+        until("the old key is refused", BOUND, async || match answered(system, KEY).await {
+            401 => Ok(()),
+            status => Err(format!("answered {status}")),
+        })
+        .await;
+        assert_eq!(answered(system, NEW).await, 200);
+        let said = tether(system, &[&finish[..], &["--yes"]].concat()).await.expect(0).text;
+        assert!(said.contains("one key only"), "{said}");
     });
 }

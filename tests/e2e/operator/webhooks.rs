@@ -41,10 +41,21 @@ fn a_silent_webhook_is_named_and_the_last_day_is_counted() {
         );
         let day = &stats["last_day"];
         assert_eq!((&day["counted"]["WebhookForged"], &day["merge_errors"]), (&json!(1), &json!({})));
-        let (units, dollars) = (day["dynamodb"]["write_units"].as_u64(), day["dynamodb"]["dollars"].as_f64());
-        assert!(units > records.as_u64(), "a record is a unit or more: {stats}");
-        assert!(dollars.is_some_and(|dollars| dollars > 0.0), "{stats}");
+        let cost = &day["cost"];
+        assert!(cost["dynamodb"]["write_units"].as_u64() > records.as_u64(), "a record is a unit or more: {stats}");
+        let used = |part: &str, unit: &str| {
+            let (count, dollars) = (cost[part][unit].as_f64(), cost[part]["dollars"].as_f64());
+            assert!(count > Some(0.0) && dollars > Some(0.0), "{part}: {stats}");
+            dollars.unwrap_or_default()
+        };
+        let parts = [("dynamodb", "read_units"), ("lambda", "gb_seconds"), ("sqs", "requests")];
+        let parts = parts.iter().chain(&[("kms_estimated", "requests")]).map(|(part, unit)| used(part, unit));
+        let (sum, all) = (parts.sum::<f64>(), cost["dollars"].as_f64().unwrap_or_default());
+        assert!((sum - all).abs() < 1e-9, "{sum} and {all}: {stats}");
         let told = tether(system, &["stats"]).await.expect(0).text;
-        assert!(told.contains("webhooks forged") && told.contains("list price"), "{told}");
+        assert!(
+            told.contains("webhooks forged") && told.contains("list price") && told.contains("KMS calls, estimated"),
+            "{told}"
+        );
     });
 }

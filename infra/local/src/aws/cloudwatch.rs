@@ -1,5 +1,6 @@
 //! CloudWatch: what was counted. One action, `GetMetricData`, over the metrics that functions print in their logs (in
-//! CloudWatch's embedded metric format) and DynamoDB's capacity units. Sums only; other metrics have no data.
+//! CloudWatch's embedded metric format), DynamoDB's capacity units, SQS's messages and Lambda's invocations. Sums only;
+//! other metrics have no data.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -9,12 +10,20 @@ use serde_json::{Value, json};
 
 use super::fault::Fault;
 use super::meter::Meter;
+use crate::lambda::Host;
 use crate::logs::Logs;
 
 /// The CloudWatch service of one stack.
 #[derive(Default)]
 pub struct CloudWatch {
     logs: OnceLock<Logs>,
+    functions: OnceLock<Functions>,
+}
+
+/// The host of a stack's functions, and their binaries by name.
+struct Functions {
+    host: Host,
+    binaries: BTreeMap<String, String>,
 }
 
 /// A metric, and dimensions by name.
@@ -67,6 +76,12 @@ impl CloudWatch {
         self.logs.set(logs).ok();
     }
 
+    /// From now on invocations are those of this host, whose `binaries` are given by the functions' names.
+    pub fn watch(&self, host: Host, binaries: BTreeMap<String, String>) {
+        // A stack has one host.
+        self.functions.set(Functions { host, binaries }).ok();
+    }
+
     /// Runs an action with the JSON body `input`.
     pub fn call(&self, action: &str, input: Value, meter: &Meter, now: i64) -> Result<Value, Fault> {
         if action != "GetMetricData" {
@@ -94,7 +109,7 @@ impl CloudWatch {
 
     fn data(&self, metric: &Metric, meter: &Meter, now: i64) -> Vec<Datum> {
         match (metric.namespace.as_str(), metric.metric_name.as_str(), metric.dimensions.as_slice()) {
-            // The meter knows no times: what was used, was used just now.
+            // Meters know no times: what was used, was used just now.
             ("AWS/DynamoDB", name, [table]) if table.name == "TableName" => {
                 let used = meter.units().into_iter().filter(|((_, named), _)| *named == table.value);
                 let units = used.map(|(_, units)| match name {
@@ -103,6 +118,20 @@ impl CloudWatch {
                     _ => 0.0,
                 });
                 vec![(now - 1, units.sum())]
+            }
+            ("AWS/SQS", name, [queue]) if queue.name == "QueueName" => {
+                vec![(now - 1, meter.messages(name, &queue.value) as f64)]
+            }
+            ("AWS/Lambda", name, [function]) if function.name == "FunctionName" => {
+                let functions = self.functions.get();
+                let binary = functions.and_then(|functions| functions.binaries.get(&function.value));
+                let used = functions.zip(binary).map(|(functions, binary)| functions.host.usage(binary));
+                let used = used.unwrap_or_default();
+                match name {
+                    "Invocations" => vec![(now - 1, used.invocations as f64)],
+                    "Duration" => vec![(now - 1, used.milliseconds)],
+                    _ => Vec::new(),
+                }
             }
             (_, name, _) => {
                 let quoted = format!("\"{name}\":");

@@ -149,6 +149,7 @@ async fn dispatch(services: &Services, headers: &HeaderMap, body: Bytes) -> Resp
                 trace::keep(action, headers, &mut input);
                 match services.sqs.call(action, &input, &call.access_key).await {
                     Ok(answer) => {
+                        services.meter.moved(action, &input, &answer);
                         if action.starts_with("SendMessage") {
                             services.observer.sent(&input);
                         }

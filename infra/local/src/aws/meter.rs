@@ -1,6 +1,7 @@
-//! A meter: the capacity units that DynamoDB would bill, by caller and table. dynoxide counts them as DynamoDB does when a request
-//! asks for it; the meter asks on everybody's behalf. A refused conditional write tells no units though it is billed; it
-//! counts as one unit an item (two in a transaction), under the request's table or under none.
+//! A meter: messages by queue, as SQS counts them; and the capacity units that DynamoDB would bill, by caller and table.
+//! dynoxide counts them as DynamoDB does when a request asks for it; the meter asks on everybody's behalf. A refused
+//! conditional write tells no units though it is billed; it counts as one unit an item (two in a transaction), under the
+//! request's table or under none.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::Value;
 
 /// Capacity units.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -20,6 +22,8 @@ pub struct Units {
 #[derive(Default)]
 pub struct Meter {
     units: Mutex<BTreeMap<(String, String), Units>>,
+    /// By metric and name of the queue.
+    messages: Mutex<BTreeMap<(&'static str, String), u64>>,
 }
 
 /// What the meter reads of an answer.
@@ -85,6 +89,30 @@ impl Meter {
         }
     }
 
+    /// Takes note of what an SQS request sent, received or deleted, or that it received nothing.
+    pub fn moved(&self, action: &str, input: &Value, answer: &Value) {
+        let entries = |name: &str| answer[name].as_array().map_or(0, Vec::len) as u64;
+        let (metric, count) = match (action, entries("Messages")) {
+            ("SendMessage", _) => ("NumberOfMessagesSent", 1),
+            ("SendMessageBatch", _) => ("NumberOfMessagesSent", entries("Successful")),
+            ("ReceiveMessage", 0) => ("NumberOfEmptyReceives", 1),
+            ("ReceiveMessage", count) => ("NumberOfMessagesReceived", count),
+            ("DeleteMessage", _) => ("NumberOfMessagesDeleted", 1),
+            ("DeleteMessageBatch", _) => ("NumberOfMessagesDeleted", entries("Successful")),
+            _ => return,
+        };
+        let queue = input["QueueUrl"].as_str().and_then(|url| url.rsplit('/').next()).unwrap_or_default();
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        *messages.entry((metric, queue.to_owned())).or_default() += count;
+    }
+
+    /// So many messages of a queue so far, by CloudWatch's metric.
+    pub fn messages(&self, metric: &str, queue: &str) -> u64 {
+        let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = messages.iter().find(|((name, of), _)| *name == metric && of == queue);
+        counted.map_or(0, |(_, count)| *count)
+    }
+
     /// The units so far by (access key, table); the table is empty for refused writes.
     pub fn units(&self) -> BTreeMap<(String, String), Units> {
         self.units.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -110,6 +138,8 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -137,5 +167,20 @@ mod tests {
         assert_eq!(of("a", "t"), Units { read: 2.5, write: 3.0 });
         assert_eq!(of("a", "u"), Units { read: 1.0, write: 0.0 });
         assert_eq!(of("b", ""), Units { read: 0.0, write: 5.0 });
+    }
+
+    #[test]
+    fn messages_are_counted_by_queue_and_by_what_became_of_them() {
+        let meter = Meter::default();
+        let queue = json!({"QueueUrl": "http://127.0.0.1:9003/000000000000/q.fifo"});
+        meter.moved("SendMessage", &queue, &json!({"MessageId": "1"}));
+        meter.moved("SendMessageBatch", &queue, &json!({"Successful": [{}, {}], "Failed": [{}]}));
+        meter.moved("ReceiveMessage", &queue, &json!({}));
+        meter.moved("ReceiveMessage", &queue, &json!({"Messages": [{}, {}]}));
+        meter.moved("GetQueueAttributes", &queue, &json!({}));
+        let counted = |metric| meter.messages(metric, "q.fifo");
+        assert_eq!((counted("NumberOfMessagesSent"), counted("NumberOfMessagesReceived")), (3, 2));
+        assert_eq!((counted("NumberOfEmptyReceives"), counted("NumberOfMessagesDeleted")), (1, 0));
+        assert_eq!(meter.messages("NumberOfMessagesSent", "other"), 0);
     }
 }

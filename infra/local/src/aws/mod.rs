@@ -36,6 +36,7 @@ pub use dynamodb::DynamoDb;
 pub use fault::Fault;
 pub use meter::Units;
 
+use crate::lambda::Host;
 use crate::logs::Logs;
 use gateway::Services;
 use policy::{Permission, Policies};
@@ -148,6 +149,11 @@ impl Aws {
     /// From now on what functions print in these logs is counted.
     pub fn count_from(&self, logs: Logs) {
         self.services.cloudwatch.read_from(logs);
+    }
+
+    /// From now on this host's invocations are counted, whose `binaries` are given by the functions' names.
+    pub fn watch(&self, host: Host, binaries: BTreeMap<String, String>) {
+        self.services.cloudwatch.watch(host, binaries);
     }
 
     /// Every permission that was needed and granted so far, by access key.

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::net::TcpListener;
@@ -91,6 +91,15 @@ struct Pool {
     arn: String,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Arc<Worker>>>,
+    used: Mutex<Usage>,
+}
+
+/// What Lambda bills of a function.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Usage {
+    pub invocations: u64,
+    /// Of all invocations, without initialisation.
+    pub milliseconds: f64,
 }
 
 impl Host {
@@ -143,6 +152,11 @@ impl Host {
         self.inner.registry.all().iter().for_each(|worker| worker.kill());
     }
 
+    /// What `binary` has used so far.
+    pub fn usage(&self, binary: &str) -> Usage {
+        self.inner.functions.get(binary).map(|pool| *lock(&pool.used)).unwrap_or_default()
+    }
+
     /// Process ids of `binary`'s living processes.
     pub fn processes(&self, binary: &str) -> Vec<u32> {
         self.inner.registry.of(binary).iter().map(|worker| worker.pid).collect()
@@ -176,7 +190,9 @@ impl Host {
                 return;
             }
         };
+        let began = Instant::now();
         let outcome = self.perform(pool, &worker, request_id, payload, chain).await;
+        pool.bill(began.elapsed());
         let free = tokio::time::timeout(TURNAROUND, worker.ready()).await;
         // Its caller may have gone.
         answer.send(outcome).ok();
@@ -314,8 +330,15 @@ impl Pool {
             arn: format!("arn:aws:lambda:{}:{}:function:{name}", names.region, names.account_id),
             permits: Arc::new(Semaphore::new(CONCURRENCY)),
             idle: Mutex::default(),
+            used: Mutex::default(),
             function,
         }
+    }
+
+    fn bill(&self, time: Duration) {
+        let mut used = lock(&self.used);
+        used.invocations += 1;
+        used.milliseconds += time.as_secs_f64() * 1_000.0;
     }
 }
 

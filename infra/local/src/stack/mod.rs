@@ -146,6 +146,9 @@ impl Stack {
         .await?;
         let names = Names { stack: STACK.to_owned(), region: REGION.to_owned(), account_id: ACCOUNT_ID.to_owned() };
         let host = Host::start(ports.runtime, names, functions, logs.clone()).map_err(StartError::Host)?;
+        if let Some(aws) = &aws {
+            aws.watch(host.clone(), plan::function_names(&deployment));
+        }
         let api = HttpApi::start(
             ports.api,
             HttpApiOptions {

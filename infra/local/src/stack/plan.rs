@@ -259,6 +259,12 @@ pub(super) fn binaries(deployment: &Deployment) -> BTreeMap<String, String> {
     functions.map(|function| (function.logical_id.clone(), function.binary.clone())).collect()
 }
 
+/// Cargo binaries by the functions' names, as `!Ref` gives them.
+pub(super) fn function_names(deployment: &Deployment) -> BTreeMap<String, String> {
+    let functions = deployment.functions.iter();
+    functions.map(|function| (format!("{STACK}-{}", function.logical_id), function.binary.clone())).collect()
+}
+
 pub(super) fn event_sources(
     deployment: &Deployment,
     binaries: &BTreeMap<String, String>,

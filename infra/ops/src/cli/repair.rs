@@ -19,6 +19,24 @@ pub struct Consent {
     pub yes: bool,
 }
 
+#[derive(Debug, Subcommand)]
+pub enum IssueAction {
+    /// Somebody knows of it: nobody is told again until it comes back
+    Ack(Acknowledge),
+}
+
+#[derive(Debug, Args)]
+pub struct Acknowledge {
+    /// Merge's id of the issue, as the list shows it
+    #[arg(value_name = "ISSUE")]
+    pub issue: String,
+    /// Whose it is; without it every account is looked through
+    #[arg(long, value_parser = account)]
+    pub account: Option<AccountId>,
+    #[command(flatten)]
+    pub consent: Consent,
+}
+
 #[derive(Debug, Args)]
 pub struct Replay {
     /// The account; `--all` in its place for many
@@ -87,6 +105,9 @@ pub struct Discard {
     /// Append them here first, one JSON object per line
     #[arg(long, value_name = "FILE")]
     pub file: PathBuf,
+    /// Messages a second
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=300))]
+    pub rate: u32,
     #[command(flatten)]
     pub consent: Consent,
 }
@@ -99,6 +120,16 @@ pub enum Brake {
     Approve(HeldDeletions),
     /// Keep the records, until a full read misses them again
     Discard(HeldDeletions),
+    /// The system to which a relink led is the one that is meant: let deletions happen again
+    Release(Release),
+}
+
+#[derive(Debug, Args)]
+pub struct Release {
+    #[arg(value_parser = account)]
+    pub account: AccountId,
+    #[command(flatten)]
+    pub consent: Consent,
 }
 
 #[derive(Debug, Args)]
@@ -125,7 +156,7 @@ pub struct HeldDeletions {
 pub enum Orphans {
     /// Show them, and what can be done about each
     List,
-    /// Write the owner row of an account of ours that lost it, so that webhooks reach it again
+    /// Write the owner row of an account of ours that lost it, or take up a link again whose webhook waits for it
     Adopt(Orphan),
     /// Mark an account as disconnected that Merge has not had for an hour, or remove an owner row that leads nowhere
     Delete(Orphan),
@@ -190,6 +221,9 @@ pub struct RotateKmsKey {
     /// Where to note which accounts are done, so that an interrupted run goes on
     #[arg(long, value_name = "FILE")]
     pub state: PathBuf,
+    /// Accounts a second; each takes three calls of the key service
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub rate: u32,
     #[command(flatten)]
     pub consent: Consent,
 }

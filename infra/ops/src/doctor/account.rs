@@ -145,6 +145,11 @@ pub fn judge(facts: &AccountFacts, by: &Yardstick) -> Vec<Finding> {
         let model = Endpoint::by_slug(slug).map_or_else(|| slug.clone(), Endpoint::key);
         findings.push(Finding::broken(Check::Brake, what, advice).since(Some(held.at)).model(model));
     }
+    if let Some(since) = account.notes.deletions_held_since {
+        let what = "a relink led to another system or company: nothing is deleted until somebody says that it is meant";
+        let advice = "ask the customer; `tether brake release ACCOUNT` says it for them";
+        findings.push(Finding::warning(Check::Brake, what, advice).since(Some(since)));
+    }
     for model in &facts.models {
         let key = model.endpoint.key();
         findings.extend(tiling::judge(&key, &model.checkpoint, &model.windows, by.kept, by.now));
@@ -194,7 +199,10 @@ fn merge(facts: &AccountFacts) -> Option<Finding> {
         MergeSays::Gone => Some(Finding::broken(
             Check::Orphan,
             "Merge has no such account",
-            "`tether orphans` verifies it and marks it as disconnected",
+            format!(
+                "`tether orphans delete {}` marks it as disconnected, once Merge has not had it for an hour",
+                account.merge_id
+            ),
         )),
         MergeSays::TokenRefused => Some(Finding::broken(
             Check::Merge,

@@ -106,7 +106,11 @@ pub fn judge(facts: &StackFacts, clock: Clock, now: Timestamp) -> Vec<Finding> {
     }
     if let Err(why) = &facts.webhook_keys {
         let what = format!("the webhook keys cannot be read: {why}");
-        findings.push(Finding::broken(Check::WebhookKeys, what, "`tether rotate webhook-key` puts a key in"));
+        findings.push(Finding::broken(
+            Check::WebhookKeys,
+            what,
+            "`tether rotate webhook-key --key-file FILE` puts a key in",
+        ));
     }
     match &facts.queue {
         Err(why) => findings.push(unreachable(Check::Queue, "the queue", why)),
@@ -150,7 +154,11 @@ fn webhooks(arrivals: &Result<Arrivals, String>) -> Option<Finding> {
     }
     Some(if forged > 0.0 {
         let what = format!("{forged} webhooks came in the last day, and none is signed with a key that we have");
-        Finding::broken(Check::Webhooks, what, "`tether rotate webhook-key` puts in the key of Merge's dashboard")
+        Finding::broken(
+            Check::Webhooks,
+            what,
+            "`tether rotate webhook-key --key-file FILE` puts in the key of Merge's dashboard",
+        )
     } else {
         let what = format!("no webhook came in the last day, in which {windows} windows were fetched by polling alone");
         let advice = "compare the URL in Merge's dashboard with the output WebhookUrl; nothing is lost meanwhile, but \

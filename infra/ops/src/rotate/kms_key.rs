@@ -1,12 +1,15 @@
 //! The key of account tokens: each token is opened and closed again, by the key material that is current now, and only
 //! stored once the new ciphertext opens. Accounts that are done are noted in a file, so that an interrupted run goes on.
 
+use std::time::Duration;
+
 use indicatif::ProgressBar;
 use shared::domain::account::LinkedAccount;
 use shared::linking::Linking;
 use shared::secrets::TokenContext;
 use shared::store::accounts::Saved;
 use shared::telemetry;
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::notes::Notes;
 use crate::cli::RotateKmsKey;
@@ -25,6 +28,8 @@ pub async fn rotate(connection: &Connection, output: &Output, asked: &RotateKmsK
     }
     let linking = connection.linking().await?;
     let bar = ProgressBar::new_spinner();
+    let mut turns = interval(Duration::from_secs(1) / asked.rate);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut fresh, mut skipped, mut refused) = (0_u64, 0_u64, 0_u64);
     let mut walk = Walk::new(&connection.store, &asked.selection);
     while let Some(page) = walk.next().await? {
@@ -38,6 +43,7 @@ pub async fn rotate(connection: &Connection, output: &Output, asked: &RotateKmsK
                 fresh += 1;
                 continue;
             }
+            turns.tick().await;
             let id = account.id;
             match again(&linking, account).await {
                 Ok(()) => {

@@ -1,5 +1,5 @@
-//! The last day, as CloudWatch counted it: webhooks against polls, Merge's errors and limits, and DynamoDB's capacity with
-//! its price. Of the whole stack, whichever accounts are asked for.
+//! The last day, as CloudWatch counted it: webhooks against polls, Merge's errors and limits, and what it cost. Of the whole
+//! stack, whichever accounts are asked for.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,12 @@ use serde::Serialize;
 use shared::merge::ErrorKind;
 use shared::telemetry::Metric;
 
+use super::cost::Cost;
 use crate::connection::Connection;
 use crate::failure::Failure;
-use crate::metrics::Counted;
 use crate::output::{Cell, Output};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-
-/// Dollars for a million request units on demand, at the list prices of us-east-1.
-const READ_PRICE: f64 = 0.125;
-const WRITE_PRICE: f64 = 0.625;
 
 /// What the functions count, and how it is told.
 const OWN: [(Metric, &str); 13] = [
@@ -43,23 +39,7 @@ pub struct LastDay {
     counted: BTreeMap<&'static str, u64>,
     /// By what Merge's answer was; `rate_limited` is its limit. Without those that did not happen.
     merge_errors: BTreeMap<&'static str, u64>,
-    dynamodb: Capacity,
-}
-
-/// What DynamoDB bills.
-#[derive(Debug, Default, PartialEq, Serialize)]
-struct Capacity {
-    read_units: u64,
-    write_units: u64,
-    /// On demand, at the list prices of us-east-1.
-    dollars: f64,
-}
-
-impl Capacity {
-    fn new(read: f64, write: f64) -> Self {
-        let dollars = (read * READ_PRICE + write * WRITE_PRICE) / 1e6;
-        Self { read_units: whole(read), write_units: whole(write), dollars }
-    }
+    cost: Cost,
 }
 
 impl LastDay {
@@ -67,18 +47,13 @@ impl LastDay {
         let metrics = &connection.metrics;
         let own = OWN.map(|(metric, _)| metrics.own(metric));
         let errors = ErrorKind::ALL.map(|kind| metrics.own_of(Metric::MergeError, kind.label()));
-        let (reads, writes) =
-            (units(connection, "ConsumedReadCapacityUnits"), units(connection, "ConsumedWriteCapacityUnits"));
-        let wanted = [&own[..], &errors, &reads, &writes].concat();
-        let sums = metrics.sums(&wanted, now - DAY, now).await?;
-        let (own, rest) = sums.split_at(own.len().min(sums.len()));
-        let (errors, rest) = rest.split_at(errors.len().min(rest.len()));
-        let (reads, writes) = rest.split_at(reads.len().min(rest.len()));
+        let sums = metrics.sums(&[&own[..], &errors].concat(), now - DAY, now).await?;
+        let (own, errors) = sums.split_at(own.len().min(sums.len()));
         let happened = |(kind, count): (ErrorKind, &f64)| (*count > 0.0).then(|| (kind.label(), whole(*count)));
         Ok(Self {
             counted: OWN.iter().zip(own).map(|((metric, _), count)| (metric.name(), whole(*count))).collect(),
             merge_errors: ErrorKind::ALL.into_iter().zip(errors).filter_map(happened).collect(),
-            dynamodb: Capacity::new(reads.iter().sum(), writes.iter().sum()),
+            cost: Cost::of(connection, now - DAY, now).await?,
         })
     }
 
@@ -89,39 +64,13 @@ impl LastDay {
             .merge_errors
             .iter()
             .map(|(label, count)| [Cell::from(format!("answers of Merge's: {label}")), count.to_string().into()]);
-        let Capacity { read_units, write_units, dollars } = &self.dynamodb;
-        let units = [
-            [Cell::from("DynamoDB read units"), read_units.to_string().into()],
-            [Cell::from("DynamoDB write units"), write_units.to_string().into()],
-            [Cell::from("their list price in us-east-1"), format!("${dollars:.4}").into()],
-        ];
-        output.table(["LAST DAY", "COUNT"], &own.chain(errors).chain(units).collect::<Vec<_>>())
+        output.table(["LAST DAY", "COUNT"], &own.chain(errors).collect::<Vec<_>>())?;
+        output.line("")?;
+        output.table(["COST OF THE LAST DAY", "COUNT", "DOLLARS"], &self.cost.rows())
     }
 }
 
-/// One of DynamoDB's counts, of both tables and of the index.
-fn units(connection: &Connection, name: &'static str) -> Vec<Counted> {
-    let tables = [Some(&connection.tables.accounts), connection.tables.records.as_ref()];
-    let of_table = |table: &String| vec![("TableName", table.clone())];
-    let mut dimensions: Vec<_> = tables.into_iter().flatten().map(of_table).collect();
-    let index = ("GlobalSecondaryIndexName", "due".to_owned());
-    dimensions.push(vec![("TableName", connection.tables.accounts.clone()), index]);
-    let counted = |dimensions| Counted { namespace: "AWS/DynamoDB".to_owned(), name, dimensions };
-    dimensions.into_iter().map(counted).collect()
-}
-
-fn whole(count: f64) -> u64 {
+/// A count, which CloudWatch gives as a fraction.
+pub fn whole(count: f64) -> u64 {
     count.round().max(0.0) as u64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn units_have_their_list_price() {
-        let capacity = Capacity::new(2_000_000.0, 1_000_000.4);
-        assert_eq!((capacity.read_units, capacity.write_units), (2_000_000, 1_000_000));
-        assert!((capacity.dollars - 0.875).abs() < 1e-6, "{}", capacity.dollars);
-    }
 }
