@@ -240,7 +240,10 @@ fn syncs(page: &mut Page, results: &Results) {
             run.peak_kb as f64 / 1e3,
         ));
     }
-    page.line("\nRequests and capacity units, and what they cost: [cost.md](cost.md).\n");
+    page.line("");
+    if !results.units.is_empty() {
+        page.line("Requests and capacity units, and what they cost: [cost.md](cost.md).\n");
+    }
 }
 
 fn groups(results: &Results) -> Vec<Group> {
