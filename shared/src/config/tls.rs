@@ -7,6 +7,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use rustls::pki_types::TrustAnchor;
 use rustls::{ClientConfig, RootCertStore};
 
 /// The TLS configuration could not be built: a defect of the build, not of the environment.
@@ -29,19 +30,29 @@ pub fn http_client() -> Result<reqwest::Client, TlsError> {
     if let Some(client) = CLIENT.get() {
         return Ok(client.clone());
     }
+    let client = client(RootCertStore { roots: roots() })?;
+    Ok(CLIENT.get_or_init(|| client).clone())
+}
+
+/// Mozilla's roots, the only ones that functions trust.
+pub fn roots() -> Vec<TrustAnchor<'static>> {
+    webpki_roots::TLS_SERVER_ROOTS.to_vec()
+}
+
+/// A client of its own that trusts `roots`. Functions use [`http_client`].
+pub fn client(roots: RootCertStore) -> Result<reqwest::Client, TlsError> {
     let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls_config()?)
+        .tls_backend_preconfigured(tls_config(roots)?)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .no_proxy()
         .connect_timeout(Duration::from_secs(3))
         .pool_idle_timeout(Duration::from_secs(50))
         .build()?;
-    Ok(CLIENT.get_or_init(|| client).clone())
+    Ok(client)
 }
 
-fn tls_config() -> Result<ClientConfig, rustls::Error> {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+fn tls_config(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod limits;
 pub mod linking;
 pub mod operators;
+mod packing;
 pub mod parked;
 pub mod pending;
 pub mod purge;

@@ -9,7 +9,7 @@ use futures::future::try_join_all;
 use super::{
     Fault, Item, Store, StoreError,
     item::{Reader, b, key_of, n, s},
-    keys, with_retries,
+    keys, packing, with_retries,
 };
 use crate::domain::{
     change::{Presence, Stored, Tag},
@@ -20,12 +20,6 @@ use crate::domain::{
 
 /// DynamoDB's item limit is 400 KB, key and attributes included.
 const LARGEST_INLINE: usize = 380_000;
-
-/// A record of up to this many bytes can be stored and read back (uncompressed).
-const LARGEST_RECORD: usize = 64 << 20;
-
-/// Measured on employees of 1.9 kB: level 3 halves them; higher levels gain under 3 % at thrice the time.
-const LEVEL: i32 = 3;
 
 /// Keys of one BatchGetItem.
 const BATCH: usize = 100;
@@ -74,7 +68,7 @@ impl Store {
         was: Presence,
     ) -> Result<bool, StoreError> {
         let key = keys::record(account, endpoint, &incoming.key);
-        let mut packed = zstd::bulk::compress(incoming.bytes.as_bytes(), LEVEL)
+        let mut packed = packing::pack(incoming.bytes.as_bytes())
             .map_err(|e| StoreError::Corrupt { key: Box::new(key.clone()), fault: e.to_string() })?;
         let mut item = key_of(&key);
         if packed.len() > LARGEST_INLINE {
@@ -96,6 +90,7 @@ impl Store {
             ("e".to_owned(), n(tag.epoch)),
             ("t".to_owned(), s(tag.to_string())),
             ("w".to_owned(), s(was.letter())),
+            ("z".to_owned(), n(packing::CURRENT)),
             ("d".to_owned(), b(packed)),
         ]);
         let put = with_retries("PutItem record", || async {
@@ -212,8 +207,8 @@ impl Store {
                 try_join_all(parts).await?.concat()
             }
         };
-        let data = zstd::bulk::Decompressor::upper_bound(&packed).unwrap_or(LARGEST_RECORD).min(LARGEST_RECORD);
-        let data = zstd::bulk::decompress(&packed, data).map_err(|e| reader.corrupt(format!("d: {e}")))?;
+        let dictionary = item.get("z").map(|_| reader.number("z")).transpose()?;
+        let data = packing::unpack(&packed, dictionary).map_err(|e| reader.corrupt(format!("d: {e}")))?;
         Ok(Record {
             modified_at: reader.text("m")?.to_owned(),
             deleted: reader.flag("x"),

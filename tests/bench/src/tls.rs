@@ -1,0 +1,140 @@
+//! TLS: what the first call over it adds to a process. The server's chain is like AWS's: an RSA leaf and an intermediate
+//! under a root that the client trusts; all of it made with `openssl` for each run.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde::{Deserialize, Serialize};
+
+use crate::contender::{Contender, text};
+use crate::instructions::until;
+use crate::platform::{Asked, Platform, Services};
+
+/// Instructions of first calls.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Tls {
+    /// A process with our HTTP client, to its first request in plain text.
+    pub plain: u64,
+    /// To its first request over TLS: the handshake is done by then.
+    pub handshake: u64,
+    /// To the second on the same connection, the first answered.
+    pub second: u64,
+    /// Shipped binaries, from where they send a request in plain text to where they say hello over TLS: the first random
+    /// numbers and a key are drawn there.
+    pub hellos: Vec<Hello>,
+}
+
+/// See [`Tls::hellos`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Hello {
+    pub name: String,
+    pub adds: i64,
+}
+
+impl Tls {
+    /// What the first call adds.
+    pub fn adds(&self) -> u64 {
+        self.handshake.saturating_sub(self.plain)
+    }
+}
+
+/// The most that a first call may add. Jitter entropy alone takes 419 million.
+pub const MOST: u64 = 30_000_000;
+
+/// Counts the first calls of our client, and the hellos of `shipped`.
+pub fn measure(plain: &Platform, shipped: &[Contender], first_call: &Path, scratch: &Path) -> Result<Tls, String> {
+    let directory = scratch.join("bench-tls");
+    std::fs::create_dir_all(&directory).map_err(|error| error.to_string())?;
+    let chain = Chain::make(&directory)?;
+    let secure = Platform::start_tls(chain.server()?).map_err(|error| error.to_string())?;
+    let calls = |url: String| Contender {
+        name: "first-call".to_owned(),
+        command: vec![text(first_call), url, text(&chain.root)],
+        environment: Default::default(),
+    };
+    let count = |platform: &Platform, url: String, requests: usize| {
+        platform.prepare(Services::Answer, Vec::new());
+        let mut seen = 0;
+        until(platform, &calls(url), scratch, move |asked| {
+            seen += usize::from(asked == Asked::Service);
+            seen == requests
+        })
+    };
+    let (of_plain, of_secure) =
+        (format!("http://127.0.0.1:{}", plain.address.port()), format!("https://localhost:{}", secure.address.port()));
+    let mut hellos = Vec::new();
+    for contender in shipped {
+        plain.prepare(Services::Hold, Vec::new());
+        let first = until(plain, contender, scratch, |asked| asked == Asked::Service)?;
+        let address = format!("https://{}", plain.address);
+        plain.prepare(Services::Hold, Vec::new());
+        let hello =
+            until(plain, &contender.with(&[("AWS_ENDPOINT_URL", address)]), scratch, |asked| asked == Asked::Tls)?;
+        hellos.push(Hello { name: contender.name.clone(), adds: hello as i64 - first as i64 });
+    }
+    Ok(Tls {
+        plain: count(plain, of_plain, 1)?,
+        handshake: count(&secure, of_secure.clone(), 1)?,
+        second: count(&secure, of_secure, 2)?,
+        hellos,
+    })
+}
+
+/// A root, an intermediate and a leaf for `localhost`, as PEM files.
+struct Chain {
+    root: PathBuf,
+    /// Leaf and intermediate.
+    chain: PathBuf,
+    key: PathBuf,
+}
+
+impl Chain {
+    fn make(directory: &Path) -> Result<Self, String> {
+        let run = |arguments: &str| {
+            let mut openssl = Command::new("openssl");
+            openssl.args(arguments.split(' ')).current_dir(directory).stdout(Stdio::null()).stderr(Stdio::null());
+            match openssl.status() {
+                Ok(status) if status.success() => Ok(()),
+                Ok(status) => Err(format!("openssl {arguments}: {status}")),
+                Err(error) => Err(format!("openssl: {error}")),
+            }
+        };
+        let file = |name: &str| directory.join(name);
+        let write = |name: &str, text: &[u8]| std::fs::write(file(name), text).map_err(|error| error.to_string());
+        write("ca.ext", b"basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign\n")?;
+        write("leaf.ext", b"subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n")?;
+        let request = "req -new -newkey rsa:2048 -nodes -keyout";
+        run(&format!("{request} root.key -x509 -days 2 -subj /CN=root -out root.pem"))?;
+        run(&format!("{request} middle.key -subj /CN=middle -out middle.csr"))?;
+        run(
+            "x509 -req -in middle.csr -CA root.pem -CAkey root.key -CAcreateserial -days 2 -extfile ca.ext -out middle.pem",
+        )?;
+        run(&format!("{request} leaf.key -subj /CN=localhost -out leaf.csr"))?;
+        run(
+            "x509 -req -in leaf.csr -CA middle.pem -CAkey middle.key -CAcreateserial -days 2 -extfile leaf.ext -out leaf.pem",
+        )?;
+        let read = |name: &str| std::fs::read(file(name)).map_err(|error| error.to_string());
+        write("chain.pem", &[read("leaf.pem")?, read("middle.pem")?].concat())?;
+        Ok(Self { root: file("root.pem"), chain: file("chain.pem"), key: file("leaf.key") })
+    }
+
+    fn server(&self) -> Result<Arc<ServerConfig>, String> {
+        let open = |path: &Path| File::open(path).map(BufReader::new).map_err(|error| error.to_string());
+        let chain = CertificateDer::pem_reader_iter(open(&self.chain)?).collect::<Result<Vec<_>, _>>();
+        let key = PrivateKeyDer::from_pem_reader(open(&self.key)?).map_err(|error| error.to_string())?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_no_client_auth()
+            .with_single_cert(chain.map_err(|error| error.to_string())?, key)
+            .map_err(|error| error.to_string())?;
+        Ok(Arc::new(config))
+    }
+}
