@@ -242,6 +242,7 @@ fn each_kind_of_knowledge_stands_in_one_place() {
         "\"MERGE#",
         "\"EXCHANGE#",
         "\"LIMIT#",
+        "\"ONCE#",
         "\"OWNER\"",
         "\"POLLER\"",
         "#PART",

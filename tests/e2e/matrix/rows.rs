@@ -66,8 +66,8 @@ pub const ROWS: [Row; 17] = [
     Row {
         route: "POST /v1/linked-accounts",
         ids: &[Field::PublicToken],
-        // A key names a request of its own organization; elsewhere it is a new one (`exchange.rs`).
-        plain: &["category"],
+        // A key names a request of its own organization; elsewhere it is a new one (`repeats.rs`).
+        plain: &["category", "Idempotency-Key"],
         own: 201,
         ..PLAIN
     },
@@ -103,7 +103,7 @@ pub const ROWS: [Row; 17] = [
     Row {
         route: "POST /v1/linked-accounts/{id}/sync",
         ids: &[Field::Account],
-        plain: &["mode", "models", "ask_provider"],
+        plain: &["mode", "models", "ask_provider", "Idempotency-Key"],
         body: Some(r#"{"models":["hris.Employee"]}"#),
         own: 202,
         ..PLAIN
