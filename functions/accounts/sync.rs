@@ -12,6 +12,7 @@ use shared::{
     api::{
         access,
         allowance::{self, Risked},
+        once::{Asked, Once},
         sync::{ModelSync, ProviderResync, RequestSync, SyncRequested, SyncStatusView},
     },
     domain::{
@@ -138,24 +139,43 @@ pub async fn request(
     let asked: RequestSync = http::body_or_default(request)?;
     let store = &accounts.linking.store;
     let account = access::connected(store, &caller.organization, id).await?;
-    let id = account.id;
+    let models = known(accounts, &account, asked.models.clone().unwrap_or_default())?;
+    allowance::take(store, &caller.organization, Counter::Refresh, accounts.limit.0, ambient::now()).await?;
+
+    // 2. A repeat that names itself is answered as the first one was.
+    let route = format!("POST /v1/linked-accounts/{}/sync", account.id);
+    match Once::begin(store, &caller.organization, &route, request).await? {
+        Asked::Again(requested) => http::accepted::<SyncRequested>(&requested),
+        Asked::First(once) => {
+            let requested = start(accounts, caller, &account, &asked, models).await;
+            http::accepted(&once.end(requested, Clone::clone).await?)
+        }
+    }
+}
+
+/// Does what was asked for.
+async fn start(
+    accounts: &Accounts,
+    caller: &Caller,
+    account: &LinkedAccount,
+    asked: &RequestSync,
+    models: Vec<String>,
+) -> Result<SyncRequested, Problem> {
+    let (store, now) = (&accounts.linking.store, ambient::now());
     let mode = asked.mode.unwrap_or(SyncMode::Changes);
-    let models = known(accounts, &account, asked.models.unwrap_or_default())?;
-    let now = ambient::now();
-    allowance::take(store, &caller.organization, Counter::Refresh, accounts.limit.0, now).await?;
 
-    // 2. The connected system, if it is to be read again.
-    let provider_resync = if asked.ask_provider { Some(resync(accounts, &account, now).await?) } else { None };
+    // 1. The connected system, if it is to be read again.
+    let provider_resync = if asked.ask_provider { Some(resync(accounts, account, now).await?) } else { None };
 
-    // 3. Our own fetch, unless the same one was asked for a moment ago.
+    // 2. Our own fetch, unless the same one was asked for a moment ago.
     let name = if mode == SyncMode::Full { "full" } else { "changes" };
     let purpose = format!("sync#{name}#{}", models.join(","));
-    if store.take_turn(id, &purpose, accounts.clock.real(SYNC_EVERY), now).await? {
-        send(accounts, &account, mode, models).await?;
+    if store.take_turn(account.id, &purpose, accounts.clock.real(SYNC_EVERY), now).await? {
+        send(accounts, account, mode, models).await?;
         let event = Event::new(now, EventKind::SyncRequested, &caller.subject).with("mode", name);
-        store.add_event(id, &event, ambient::uuid(), accounts.retention.history).await?;
+        store.add_event(account.id, &event, ambient::uuid(), accounts.retention.history).await?;
     }
-    http::accepted(&SyncRequested { mode, provider_resync })
+    Ok(SyncRequested { mode, provider_resync })
 }
 
 /// The models, each once and in order; 400 if one is not synced for this account.

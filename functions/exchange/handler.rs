@@ -11,7 +11,12 @@ use lambda_http::Request;
 use sha2::{Digest, Sha256};
 use shared::{
     ambient,
-    api::{accounts::AccountView, allowance::Risked, links},
+    api::{
+        accounts::AccountView,
+        allowance::{self, Risked},
+        links,
+        once::{Asked, Once},
+    },
     config,
     domain::{
         account::LinkedAccount,
@@ -27,6 +32,7 @@ use shared::{
     store::{
         accounts::AccountPage,
         exchange::{InFlight, Stage},
+        limits::Counter,
         pending::SlotState,
     },
     telemetry::{self, Metric},
@@ -39,7 +45,11 @@ pub struct Exchanges {
     pub queue: Queue,
     pub identity: config::Identity,
     pub refused: config::RefusedLimit,
+    /// Of exchanges that name themselves.
+    pub limit: config::RefreshLimit,
 }
+
+const ROUTE: &str = "POST /v1/linked-accounts";
 
 /// How long the loser of two exchanges of one public token waits for the winner.
 const WAIT: Duration = Duration::from_secs(3);
@@ -58,36 +68,76 @@ pub async fn handle(exchanges: &Exchanges, request: Request) -> Result<Answer, P
     let hash = hash_of(&public_token);
     let now = ambient::now();
 
-    // 2. A repeat goes on from what is written down; a first one asks Merge.
-    let (in_flight, resumed) = match exchanges.linking.store.exchange(&hash, now).await? {
-        Some(in_flight) => (ours(in_flight, &caller, asked.category)?, true),
-        None => {
-            expects_one(exchanges, &caller, asked.category).await?;
-            (first(exchanges, &caller, asked.category, &public_token, &hash, now).await?, false)
+    // 2. A repeat that names itself is answered as the first one was.
+    let store = &exchanges.linking.store;
+    if http::idempotency_key(&request)?.is_some() {
+        allowance::take(store, &caller.organization, Counter::Named, exchanges.limit.0, now).await?;
+    }
+    let (account, fresh) = match Once::begin(store, &caller.organization, ROUTE, &request).await? {
+        Asked::Again(fresh) => (done(exchanges, &caller, asked.category, &hash, now).await?, fresh),
+        Asked::First(once) => {
+            let connected = connect(exchanges, &caller, asked.category, &public_token, &hash, now).await;
+            once.end(connected, |(_, fresh)| *fresh).await?
         }
-    };
-
-    // 3. Whose account is it? Merge's account-details and our rows decide.
-    let (account, fresh) = match &in_flight.stage {
-        Stage::Done(id) => {
-            let account = exchanges.linking.store.account(&caller.organization, *id).await?;
-            (account.ok_or_else(Problem::not_found)?, false)
-        }
-        Stage::Answered { .. } if resumed => {
-            // It may be repeated for an hour, whatever Merge says of its token by now.
-            let store = &exchanges.linking.store;
-            let risked = Risked::take(store, &caller.organization, exchanges.refused, now).await?;
-            let admitted = admit(exchanges, &caller, &in_flight, &hash, now).await?;
-            risked.accepted(store).await?;
-            admitted
-        }
-        Stage::Answered { .. } => admit(exchanges, &caller, &in_flight, &hash, now).await?,
     };
     telemetry::about_account(&caller.organization, account.id);
 
-    // 4. Reply: 201 for a new connection, 200 for one that stood.
+    // 3. Reply: 201 for a new connection, 200 for one that stood.
     let view = AccountView::of_account(&account, ambient::now());
     if fresh { http::created(&view) } else { http::ok(&view) }
+}
+
+/// Turns the public token into an account. The flag: the account is new.
+async fn connect(
+    exchanges: &Exchanges,
+    caller: &Caller,
+    category: Category,
+    public_token: &PublicToken,
+    hash: &str,
+    now: Timestamp,
+) -> Result<(LinkedAccount, bool), Problem> {
+    // 1. A repeat goes on from what is written down; a first one asks Merge.
+    let store = &exchanges.linking.store;
+    let (in_flight, resumed) = match store.exchange(hash, now).await? {
+        Some(in_flight) => (ours(in_flight, caller, category)?, true),
+        None => {
+            expects_one(exchanges, caller, category).await?;
+            (first(exchanges, caller, category, public_token, hash, now).await?, false)
+        }
+    };
+
+    // 2. Whose account is it? Merge's account-details and our rows decide.
+    match &in_flight.stage {
+        Stage::Done(id) => {
+            let account = store.account(&caller.organization, *id).await?;
+            Ok((account.ok_or_else(Problem::not_found)?, false))
+        }
+        Stage::Answered { .. } if resumed => {
+            // It may be repeated for an hour, whatever Merge says of its token by now.
+            let risked = Risked::take(store, &caller.organization, exchanges.refused, now).await?;
+            let admitted = admit(exchanges, caller, &in_flight, hash, now).await?;
+            risked.accepted(store).await?;
+            Ok(admitted)
+        }
+        Stage::Answered { .. } => admit(exchanges, caller, &in_flight, hash, now).await,
+    }
+}
+
+/// The account that an exchange has made, as it is now: nothing of it is kept for repeats but what names it. 404 once it
+/// is erased.
+async fn done(
+    exchanges: &Exchanges,
+    caller: &Caller,
+    category: Category,
+    hash: &str,
+    now: Timestamp,
+) -> Result<LinkedAccount, Problem> {
+    let store = &exchanges.linking.store;
+    let in_flight = store.exchange(hash, now).await?.ok_or_else(Problem::not_found)?;
+    match ours(in_flight, caller, category)?.stage {
+        Stage::Done(id) => store.account(&caller.organization, id).await?.ok_or_else(Problem::not_found),
+        Stage::Answered { .. } => Err(Problem::not_found()),
+    }
 }
 
 /// An exchange that is written down belongs to one organization and category.

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use functions::exchange::{self, Exchanges};
-use shared::config::{self, Identity, Logging, Merge, RefusedLimit, Retention, Tables, TokenKey, aws::Aws};
+use shared::config::{
+    self, Identity, Logging, Merge, RefreshLimit, RefusedLimit, Retention, Tables, TokenKey, aws::Aws,
+};
 use shared::linking::Linking;
 use shared::queue::Queue;
 use shared::secrets::{self, TokenCipher};
@@ -12,8 +14,10 @@ use shared::{http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    type Sections = (Logging, Aws, Tables, config::Queue, TokenKey, Merge, Identity, Retention, RefusedLimit);
-    let (logging, aws, tables, queue, token_key, merge, identity, retention, refused): Sections = config::load()?;
+    type Limits = (RefreshLimit, RefusedLimit);
+    type Sections = (Logging, Aws, Tables, config::Queue, TokenKey, Merge, Identity, Retention, Limits);
+    let (logging, aws, tables, queue, token_key, merge, identity, retention, limits): Sections = config::load()?;
+    let (limit, refused) = limits;
     telemetry::init(env!("CARGO_BIN_NAME"), &logging);
     let sdk = config::aws::sdk_config(&aws)?;
     let linking = Linking {
@@ -22,6 +26,6 @@ async fn main() -> Result<(), lambda_http::Error> {
         tokens: Arc::new(TokenCipher::new(&sdk, &token_key)),
         history: retention.history,
     };
-    let exchanges = Exchanges { linking, queue: Queue::new(&sdk, &queue), identity, refused };
+    let exchanges = Exchanges { linking, queue: Queue::new(&sdk, &queue), identity, refused, limit };
     http::serve(|request| exchange::handle(&exchanges, request)).await
 }

@@ -9,5 +9,6 @@ pub mod allowance;
 pub mod cursor;
 pub mod limiter;
 pub mod links;
+pub mod once;
 pub mod records;
 pub mod sync;

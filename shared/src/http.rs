@@ -17,7 +17,7 @@ use serde::Serialize;
 use tracing::Instrument;
 
 pub use caller::{Caller, Scope, is_authenticated};
-pub use input::{Query, account_id, body, body_or_default, path_parameter, query, raw_body};
+pub use input::{Query, account_id, body, body_or_default, idempotency_key, path_parameter, query, raw_body};
 pub use problem::{Code, Problem};
 
 use crate::telemetry;

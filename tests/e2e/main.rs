@@ -35,6 +35,7 @@ mod outbound;
 mod parking;
 mod poller;
 mod relink;
+mod repeats;
 mod rotation;
 mod tenancy;
 mod units;

@@ -4,6 +4,8 @@
 //! The routes come from the template and their fields from the published document, so that neither grows without a row
 //! here. A look-up that forgets the organization is planted, and noticed on every route that makes one.
 
+mod rows;
+
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
@@ -13,124 +15,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::relay::{Changes, Relay, Said};
-use crate::harness::{Api, BOUND, Connected, ORGANIZATION_HEADER, Outcome, Raw, Setup, System, alone, workspace};
-
-/// A field that holds an id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Field {
-    /// `{id}` of the path: an account.
-    Account,
-    /// A query parameter that names an account.
-    AccountOf(&'static str),
-    /// The query parameter `cursor`: it was given for a list of one organization, or of one of its accounts.
-    Cursor,
-    /// `public_token` of the body: what Merge's dialog gave to one organization's page.
-    PublicToken,
-}
-
-impl Field {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Account => "id",
-            Self::AccountOf(name) => name,
-            Self::Cursor => "cursor",
-            Self::PublicToken => "public_token",
-        }
-    }
-}
-
-/// One route of the template.
-struct Row {
-    route: &'static str,
-    ids: &'static [Field],
-    /// Fields that name nothing of anybody's.
-    plain: &'static [&'static str],
-    /// Sent along, so that the request is a good one but for the id.
-    body: Option<&'static str>,
-    query: &'static str,
-    /// The answer to what is one's own.
-    own: u16,
-}
-
-const PLAIN: Row = Row { route: "", ids: &[], plain: &[], body: None, query: "", own: 200 };
-
-/// Every route, the one that deletes last.
-const ROWS: [Row; 17] = [
-    Row { route: "GET /", ..PLAIN },
-    Row { route: "GET /assets/{path+}", plain: &["path"], ..PLAIN },
-    Row { route: "GET /config.json", ..PLAIN },
-    Row { route: "GET /openapi.json", ..PLAIN },
-    Row { route: "GET /v1/integrations", plain: &["category"], query: "category=hris", ..PLAIN },
-    Row {
-        route: "POST /v1/link-tokens",
-        plain: &["category", "integration", "language", "magic_link", "end_user"],
-        body: Some(r#"{"category":"ats","end_user":{"email":"admin@example.com","organization_name":"Example"}}"#),
-        own: 201,
-        ..PLAIN
-    },
-    Row {
-        route: "GET /v1/linked-accounts",
-        ids: &[Field::AccountOf("duplicates_of"), Field::Cursor],
-        plain: &["category", "status", "limit"],
-        query: "limit=1",
-        ..PLAIN
-    },
-    Row { route: "POST /v1/linked-accounts", ids: &[Field::PublicToken], plain: &["category"], own: 201, ..PLAIN },
-    Row { route: "GET /v1/linked-accounts/{id}", ids: &[Field::Account], ..PLAIN },
-    Row {
-        route: "GET /v1/linked-accounts/{id}/sync-status",
-        ids: &[Field::Account],
-        plain: &["refresh"],
-        query: "refresh=true",
-        ..PLAIN
-    },
-    Row {
-        route: "GET /v1/linked-accounts/{id}/events",
-        ids: &[Field::Account, Field::Cursor],
-        plain: &["limit"],
-        query: "limit=1",
-        ..PLAIN
-    },
-    Row {
-        route: "GET /v1/linked-accounts/{id}/records/{model}",
-        ids: &[Field::Account, Field::Cursor],
-        plain: &["model", "include_deleted", "limit"],
-        query: "limit=1&include_deleted=true",
-        ..PLAIN
-    },
-    Row {
-        route: "GET /v1/linked-accounts/{id}/changes",
-        ids: &[Field::Account, Field::Cursor],
-        plain: &["model", "limit"],
-        query: "limit=1",
-        ..PLAIN
-    },
-    Row {
-        route: "POST /v1/linked-accounts/{id}/sync",
-        ids: &[Field::Account],
-        plain: &["mode", "models", "ask_provider"],
-        body: Some(r#"{"models":["hris.Employee"]}"#),
-        own: 202,
-        ..PLAIN
-    },
-    Row {
-        route: "POST /v1/linked-accounts/{id}/relink",
-        ids: &[Field::Account],
-        plain: &["language", "magic_link", "end_user"],
-        body: Some(r#"{"end_user":{"email":"admin@example.com","organization_name":"Example"}}"#),
-        own: 201,
-        ..PLAIN
-    },
-    Row {
-        route: "PATCH /v1/linked-accounts/{id}",
-        ids: &[Field::Account],
-        // An issue is looked for among those of the account in the path, and nowhere else.
-        plain: &["display_name", "duplicate_ignored", "acknowledge_issues", "deletions_held"],
-        body: Some(r#"{"display_name":"mine"}"#),
-        ..PLAIN
-    },
-    Row { route: "DELETE /v1/linked-accounts/{id}", ids: &[Field::Account], own: 202, ..PLAIN },
-];
+use crate::harness::{
+    Api, BOUND, Connected, ORGANIZATION_HEADER, Outcome, Raw, Setup, System, alone, until, workspace,
+};
+use rows::{Field, ROWS, Row};
 
 const NOBODYS: &str = "7a1d6f2e-5b0c-4f7e-9c41-2f3a8f1e0b9d";
 const NO_IDS: [&str; 3] = ["42", "...", "7A1D6F2E-5B0C-4F7E-9C41-2F3A8F1E0B9D"];
@@ -139,13 +27,20 @@ const NO_IDS: [&str; 3] = ["42", "...", "7A1D6F2E-5B0C-4F7E-9C41-2F3A8F1E0B9D"];
 struct Side<'a> {
     api: Api<'a>,
     account: Connected,
+    /// An issue of the account.
+    issue: String,
 }
 
 impl<'a> Side<'a> {
     async fn new(system: &System, api: Api<'a>) -> Self {
         let account = system.connect_and_sync(&api, "hris", "bamboohr").await;
         system.connect(&api, "crm", "hubspot").await;
-        Self { api, account }
+        system.sandbox().act(&account.merge_id, "issue", json!({"kind": "third_party_offline"})).await;
+        let issue = until("the issue is told", BOUND, async || {
+            let shown = api.account(&account.id).await;
+            shown["open_issues"][0]["id"].as_str().map(str::to_owned).ok_or_else(|| shown.to_string())
+        });
+        Self { issue: issue.await, api, account }
     }
 
     /// Whatever of the account a stranger could have changed.
@@ -153,6 +48,7 @@ impl<'a> Side<'a> {
         let shown = self.api.account(&self.account.id).await;
         let events = self.api.get(&format!("/v1/linked-accounts/{}/events", self.account.id), 200).await;
         let kept = ["id", "status", "display_name", "created_at", "duplicate_ignored"].map(|name| shown[name].clone());
+        assert_eq!(shown["open_issues"][0]["id"], self.issue, "nobody has acknowledged it");
         (json!(kept), events["results"].as_array().map_or(0, Vec::len))
     }
 }
@@ -166,10 +62,11 @@ impl Row {
         let given = match field {
             Field::AccountOf(name) => format!("&{name}={text}"),
             Field::Cursor => format!("&cursor={text}"),
-            Field::Account | Field::PublicToken => String::new(),
+            Field::Account | Field::Issue | Field::PublicToken => String::new(),
         };
         let body = match field {
             Field::PublicToken => Some(json!({"public_token": text, "category": "ats"})),
+            Field::Issue => Some(json!({"acknowledge_issues": [text]})),
             _ => self.body.map(|body| serde_json::from_str(body).expect("JSON")),
         };
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
@@ -203,6 +100,7 @@ async fn findings(system: &System, mine: &Side<'_>, theirs: &Side<'_>) -> Vec<St
                     let made_up = "eyJiIjoiQUFBQUFBQUEiLCJwIjpudWxsfQ".to_owned();
                     (row.cursor(theirs).await, made_up, vec!["x".to_owned(), "%00".to_owned()])
                 }
+                Field::Issue => (theirs.issue.clone(), NOBODYS.to_owned(), NO_IDS.map(str::to_owned).to_vec()),
                 Field::PublicToken => {
                     let made_up = "a-public-token-that-nobody-has".to_owned();
                     (public_token(system, theirs).await, made_up, vec!["..%2F".to_owned(), String::new()])
@@ -210,7 +108,7 @@ async fn findings(system: &System, mine: &Side<'_>, theirs: &Side<'_>) -> Vec<St
             };
             let what = format!("{} {}", row.route, field.name());
             let refused = row.ask(mine, *field, &nobodys, &[]).await;
-            let expected = if *field == Field::Cursor { 400 } else { 404 };
+            let expected = if matches!(field, Field::Cursor | Field::Issue) { 400 } else { 404 };
             if refused.status != expected {
                 found.push(format!("{what}: nobody's: {refused:?}"));
             }
@@ -227,7 +125,9 @@ async fn findings(system: &System, mine: &Side<'_>, theirs: &Side<'_>) -> Vec<St
             for text in malformed {
                 let answer = row.ask(mine, *field, &text, &[]).await;
                 match field {
-                    Field::Account | Field::Cursor => found.extend(compare(&format!("malformed {text:?}"), &answer)),
+                    Field::Account | Field::Cursor | Field::Issue => {
+                        found.extend(compare(&format!("malformed {text:?}"), &answer))
+                    }
                     // A value that cannot be one is the caller's mistake, and says nothing about what exists.
                     _ if answer.status == 400 => {}
                     _ => found.push(format!("{what}: malformed {text:?}: {answer:?}")),
@@ -236,6 +136,7 @@ async fn findings(system: &System, mine: &Side<'_>, theirs: &Side<'_>) -> Vec<St
             let own = match field {
                 Field::Account | Field::AccountOf(_) => mine.account.id.clone(),
                 Field::Cursor => row.cursor(mine).await,
+                Field::Issue => mine.issue.clone(),
                 Field::PublicToken => public_token(system, mine).await,
             };
             let answer = row.ask(mine, *field, &own, &[]).await;
@@ -298,7 +199,7 @@ fn checklist_19_a_service_sees_the_organization_that_it_names_and_no_other() {
         hold(system, service().await.acting_for("org_acme"), service().await.acting_for("org_globex")).await;
 
         // The header itself: its own field, of every route that takes a token.
-        let globex = Side { api: service().await.acting_for("org_globex"), account: none() };
+        let globex = Side { api: service().await.acting_for("org_globex"), account: none(), issue: String::new() };
         let list = async |name: &str| {
             let named = [(ORGANIZATION_HEADER, name)];
             globex.api.send(Method::GET, "/v1/linked-accounts", None, &named).await
@@ -361,6 +262,30 @@ fn an_organization_check_that_is_left_out_is_noticed_on_every_route() {
     });
 }
 
+/// The fields of a schema, those of objects in it after a dot.
+fn properties(document: &Value, schema: &Value, before: &str, found: &mut BTreeSet<String>) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let schema = document.pointer(reference.trim_start_matches('#')).expect("a schema");
+        properties(document, schema, before, found);
+    }
+    for alternative in ["oneOf", "anyOf", "allOf"] {
+        for schema in schema[alternative].as_array().into_iter().flatten() {
+            properties(document, schema, before, found);
+        }
+    }
+    if schema["items"].is_object() {
+        properties(document, &schema["items"], before, found);
+    }
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{before}{name}");
+        let known = found.len();
+        properties(document, schema, &format!("{path}."), found);
+        if found.len() == known {
+            found.insert(path);
+        }
+    }
+}
+
 #[test]
 fn every_route_has_a_row_and_every_field_is_in_it() {
     let text = std::fs::read_to_string(workspace().join("web/openapi.json")).expect("the document");
@@ -369,15 +294,13 @@ fn every_route_has_a_row_and_every_field_is_in_it() {
         let (method, path) = row.route.split_once(' ').expect("a method and a path");
         let operation = &document["paths"][path][method.to_lowercase()];
         let parameters = operation["parameters"].as_array().into_iter().flatten();
-        let mut fields: BTreeSet<&str> = parameters.filter_map(|parameter| parameter["name"].as_str()).collect();
-        let schema = &operation["requestBody"]["content"]["application/json"]["schema"]["$ref"];
-        if let Some(reference) = schema.as_str() {
-            let schema = document.pointer(reference.trim_start_matches('#')).expect("a schema");
-            fields.extend(schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()));
-        }
+        let mut fields: BTreeSet<String> =
+            parameters.filter_map(|parameter| parameter["name"].as_str()).map(str::to_owned).collect();
+        let body = &operation["requestBody"]["content"]["application/json"]["schema"];
+        properties(&document, body, "", &mut fields);
         let in_path = path.split(['{', '}']).skip(1).step_by(2).map(|name| name.trim_end_matches('+'));
-        fields.extend(in_path);
-        let known: BTreeSet<&str> = row.ids.iter().map(|field| field.name()).chain(row.plain.iter().copied()).collect();
-        assert_eq!(fields, known, "{}", row.route);
+        fields.extend(in_path.map(str::to_owned));
+        let known = row.ids.iter().map(|field| field.name()).chain(row.plain.iter().copied());
+        assert_eq!(fields, known.map(str::to_owned).collect(), "{}", row.route);
     }
 }

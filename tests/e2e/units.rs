@@ -129,6 +129,40 @@ fn a_link_token_for_a_pending_attempt_is_one_write_and_one_call_to_merge() {
     );
 }
 
+#[test]
+fn a_refresh_pays_for_its_key_only_if_it_has_one() {
+    alone(
+        || Setup::default().without_schedule().without_webhooks(),
+        async |system| {
+            let api = system.api("org_acme").await;
+            let account = system.connect(&api, "hris", "bamboohr").await;
+            let path = format!("/v1/linked-accounts/{}/sync", account.id);
+            let refresh = async |model: &str, headers: &[(&str, &str)]| {
+                // Each of a model of its own: the same one is not queued twice within five seconds.
+                let body = json!({"models": [model]});
+                let answer = api.send(reqwest::Method::POST, &path, Some(body), headers).await;
+                assert_eq!(answer.status, 202, "{answer:?}");
+            };
+            refresh("hris.Team", &[]).await;
+            let (plain, ()) = used(system, "accounts", async || refresh("hris.Employee", &[]).await).await;
+            let key = [("Idempotency-Key", "refresh-1")];
+            let (first, ()) = used(system, "accounts", async || refresh("hris.Group", &key).await).await;
+            let (again, ()) = used(system, "accounts", async || refresh("hris.Group", &key).await).await;
+            // The account; the minute's count; the turn and the event; the message.
+            let requests = |put: u64, update: u64, send: u64| {
+                let counts = [("GetItem", 1), ("PutItem", put), ("UpdateItem", update)];
+                let counts = counts.map(|(action, count)| (format!("dynamodb:{action}"), count));
+                let counts = counts.into_iter().chain([("sqs:SendMessage".to_owned(), send)]);
+                counts.filter(|(_, count)| *count > 0).collect::<BTreeMap<_, _>>()
+            };
+            assert_eq!(plain.requests, requests(2, 1, 1));
+            assert_eq!(first.requests, requests(3, 2, 1), "the claim, and what came of it");
+            assert_eq!(again.requests, requests(1, 1, 0), "the claim, which is refused");
+            system.idle().await;
+        },
+    );
+}
+
 /// Units of a full read whatever its length: it is opened, swept in eight shards, closed, and told.
 const ONCE: f64 = 16.0;
 

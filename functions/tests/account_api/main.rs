@@ -6,6 +6,7 @@
 mod limits;
 mod linking;
 mod manage;
+mod once;
 mod reading;
 mod tenancy;
 mod world;

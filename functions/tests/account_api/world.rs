@@ -1,11 +1,12 @@
 //! The world of these tests: emulated AWS, simulated Merge, and handlers built as each `main` builds its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_dynamodb::types::AttributeValue;
 use functions::accounts::{self, Accounts};
 use functions::delete::{self, Deletes};
 use functions::exchange::{self, Exchanges};
@@ -53,6 +54,8 @@ pub struct Answer {
     pub status: u16,
     pub body: Value,
     pub text: String,
+    /// Seconds of `Retry-After`.
+    pub retry_after: Option<u64>,
 }
 
 impl Answer {
@@ -123,6 +126,7 @@ impl World {
                 queue: queue.clone(),
                 identity: identity.clone(),
                 refused: section(variables),
+                limit: section(variables),
             },
             relinks: Relinks {
                 store: store.clone(),
@@ -176,6 +180,17 @@ impl World {
         self.answer(route, || event(organization, scopes, route, &body, true)).await
     }
 
+    /// A request that names itself.
+    pub async fn ask_named(&self, organization: &str, key: &str, route: &str, body: Value) -> Answer {
+        let scopes = "tether/linked-accounts:read tether/linked-accounts:write";
+        let request = || {
+            let mut request = event(organization, scopes, route, &body, true);
+            request.headers_mut().insert("idempotency-key", key.parse().unwrap());
+            request
+        };
+        self.answer(route, request).await
+    }
+
     async fn answer(&self, route: &str, request: impl Fn() -> Request) -> Answer {
         let path = route.split(' ').nth(1).unwrap_or_default().split('?').next().unwrap_or_default();
         let last = path.rsplit('/').next().unwrap_or_default();
@@ -200,7 +215,8 @@ impl World {
             _ => String::new(),
         };
         self.holds_no_secret(route, &text).await;
-        Answer { status, body: serde_json::from_str(&text).unwrap_or_default(), text }
+        let retry_after = answer.headers().get("retry-after").map(|value| value.to_str().unwrap().parse().unwrap());
+        Answer { status, body: serde_json::from_str(&text).unwrap_or_default(), text, retry_after }
     }
 
     /// No answer holds an account token or an origin id; a link token only where it was asked for.
@@ -297,13 +313,17 @@ impl World {
         BASE64_STANDARD.encode(ciphertext)
     }
 
-    /// Every row of the Accounts table under one partition key.
+    /// Sort keys of every row of the Accounts table under one partition key.
     pub async fn rows(&self, pk: &str) -> Vec<String> {
+        self.items(pk).await.iter().map(|item| item["sk"].as_s().unwrap().clone()).collect()
+    }
+
+    /// Every row of the Accounts table under one partition key.
+    pub async fn items(&self, pk: &str) -> Vec<HashMap<String, AttributeValue>> {
         let query = self.database.query().table_name("tether-local-AccountsTable");
         let query = query.key_condition_expression("pk = :pk");
-        let pk = aws_sdk_dynamodb::types::AttributeValue::S(pk.to_owned());
-        let answer = query.expression_attribute_values(":pk", pk).send().await.unwrap();
-        answer.items().iter().map(|item| item["sk"].as_s().unwrap().clone()).collect()
+        let pk = AttributeValue::S(pk.to_owned());
+        query.expression_attribute_values(":pk", pk).send().await.unwrap().items.unwrap_or_default()
     }
 }
 

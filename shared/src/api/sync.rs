@@ -108,17 +108,17 @@ pub struct RequestSync {
 }
 
 /// The sync is queued, or was asked for a moment ago.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct SyncRequested {
     #[schema(value_type = String, example = "changes")]
     pub mode: SyncMode,
     /// What became of `ask_provider`; absent if it was not asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_resync: Option<ProviderResync>,
 }
 
 /// Whether the connected system is being read again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderResync {
     Requested,

@@ -11,6 +11,9 @@ use crate::domain::ids::RequestedId;
 /// The largest JSON body that any of our routes has a use for, in bytes.
 const LARGEST_BODY: usize = 64 * 1024;
 
+/// The header by which a request names itself, so that its repeats are told from other requests.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
 /// The bytes of the body as they were sent: base64 of the event is undone already.
 pub fn raw_body(request: &Request) -> &[u8] {
     match request.body() {
@@ -58,6 +61,14 @@ fn sentence(error: &serde_json::Error) -> Cow<'static, str> {
 /// The account named in the path. What cannot be an id is not found, like an id that does not exist.
 pub fn account_id(request: &Request) -> Result<RequestedId, Problem> {
     path_parameter(request, "id").and_then(|id| RequestedId::parse(&id).ok()).ok_or_else(Problem::not_found)
+}
+
+/// The header `Idempotency-Key`: 1 to 255 visible ASCII characters.
+pub fn idempotency_key(request: &Request) -> Result<Option<&str>, Problem> {
+    let Some(value) = request.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key =
+        value.to_str().ok().filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()));
+    key.map(Some).ok_or_else(|| Problem::invalid("Idempotency-Key has from 1 to 255 visible ASCII characters."))
 }
 
 /// A path parameter, percent-decoded.

@@ -65,12 +65,16 @@ codes! {
     Disconnected "disconnected" CONFLICT "Disconnected";
     /// The same connection attempt is being completed right now.
     ExchangeInProgress "exchange_in_progress" CONFLICT "Already in progress";
+    /// The request with this `Idempotency-Key` is being answered right now.
+    RequestInProgress "request_in_progress" CONFLICT "Already in progress";
     /// The row changed meanwhile; asking again may help.
     Conflict "conflict" CONFLICT "Changed by somebody else";
     /// The change feed no longer holds what follows the cursor.
     CursorExpired "cursor_expired" GONE "The cursor has expired";
     /// The body is larger than any valid one.
     TooLarge "request_too_large" PAYLOAD_TOO_LARGE "The request is too large";
+    /// The `Idempotency-Key` came with another body before.
+    IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY "The key is another request's";
     /// Too many requests of this kind.
     RateLimited "rate_limited" TOO_MANY_REQUESTS "Too many requests";
     /// A defect or an outage of ours.

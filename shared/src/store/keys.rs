@@ -54,6 +54,11 @@ pub fn limit(of: &OrganizationId, minute: i64) -> Key {
     Key::new(organization(of), format!("LIMIT#{minute}"))
 }
 
+/// What came of a request that named itself. `name`: a SHA-256, hexadecimal.
+pub fn once(of: &OrganizationId, name: &str) -> Key {
+    Key::new(organization(of), format!("ONCE#{name}"))
+}
+
 pub fn owner(merge_id: &MergeLinkedAccountId) -> Key {
     Key::new(format!("MERGE#{merge_id}"), "OWNER")
 }

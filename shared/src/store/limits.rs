@@ -31,6 +31,8 @@ pub enum Counter {
     Patch,
     /// Questions for an account's duplicates.
     Duplicates,
+    /// Exchanges that name themselves: each name is a row.
+    Named,
 }
 
 impl Counter {
@@ -43,6 +45,7 @@ impl Counter {
             Self::Delete => "deletes",
             Self::Patch => "patches",
             Self::Duplicates => "duplicates",
+            Self::Named => "named",
         }
     }
 }

@@ -17,6 +17,7 @@ pub mod keys;
 pub mod ledger;
 pub mod limits;
 pub mod linking;
+pub mod once;
 pub mod operators;
 mod packing;
 pub mod parked;

@@ -10,7 +10,7 @@ use super::operations::{Operation, Shape, operations};
 /// Problems that any operation may answer.
 const EVERYWHERE: [Code; 3] = [Code::Unauthorized, Code::Forbidden, Code::Internal];
 /// What API Gateway answers by itself, in its own shape.
-const EDGE: [u16; 4] = [401, 403, 413, 429];
+const EDGE: [u16; 8] = [400, 401, 403, 404, 413, 429, 500, 503];
 
 /// The whole document.
 pub async fn document() -> Value {
@@ -62,7 +62,7 @@ fn described(operation: &Operation, statuses: &BTreeMap<CodeText, u16>) -> Value
     for parameter in &operation.parameters {
         let schema: Value = serde_json::from_str(parameter.schema).unwrap();
         parameters.push(json!({
-            "name": parameter.name, "in": "query", "description": parameter.about, "schema": schema,
+            "name": parameter.name, "in": parameter.place, "description": parameter.about, "schema": schema,
         }));
     }
     let mut described = json!({

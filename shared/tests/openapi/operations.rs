@@ -23,8 +23,9 @@ fn shape<T: ToSchema + PartialSchema>() -> Shape {
     Shape { name: T::name().into_owned(), schemas: collect::<T> }
 }
 
-/// A query parameter.
+/// A parameter of the query, or a header.
 pub struct Parameter {
+    pub place: &'static str,
     pub name: &'static str,
     pub about: &'static str,
     /// JSON schema, as text.
@@ -48,13 +49,25 @@ pub struct Operation {
 }
 
 const LIMIT: Parameter = Parameter {
+    place: "query",
     name: "limit",
     about: "The most entries of the answer.",
     schema: r#"{"type":"integer","minimum":1,"maximum":1000,"default":100}"#,
 };
-const CURSOR: Parameter =
-    Parameter { name: "cursor", about: "The `next_cursor` of the page before.", schema: r#"{"type":"string"}"# };
+const CURSOR: Parameter = Parameter {
+    place: "query",
+    name: "cursor",
+    about: "The `next_cursor` of the page before.",
+    schema: r#"{"type":"string"}"#,
+};
+const IDEMPOTENCY_KEY: Parameter = Parameter {
+    place: "header",
+    name: "Idempotency-Key",
+    about: "Names this request, for an hour and within the organization: the same key and body again is answered alike, and done once. The same key with another body is refused. What was refused or went wrong may be tried again under its key.",
+    schema: r#"{"type":"string","minLength":1,"maxLength":255,"pattern":"^[!-~]+$"}"#,
+};
 const CATEGORY: Parameter = Parameter {
+    place: "query",
     name: "category",
     about: "Only this category.",
     schema: r#"{"type":"string","enum":["hris","ats","crm","accounting","ticketing","filestorage","knowledgebase"]}"#,
@@ -109,6 +122,7 @@ pub fn operations() -> Vec<Operation> {
             path: "/v1/linked-accounts",
             id: "exchangePublicToken",
             summary: "Complete a connection with what the dialog gave the page.",
+            parameters: vec![IDEMPOTENCY_KEY],
             request: Some(shape::<links::Exchange>()),
             answers: vec![
                 (201, "The account is connected.", shape::<accounts::AccountView>()),
@@ -119,6 +133,8 @@ pub fn operations() -> Vec<Operation> {
                 PublicTokenInvalid,
                 NotFound,
                 ExchangeInProgress,
+                RequestInProgress,
+                IdempotencyKeyReused,
                 TooLarge,
                 RateLimited,
                 MergeUnavailable,
@@ -132,11 +148,13 @@ pub fn operations() -> Vec<Operation> {
             parameters: vec![
                 CATEGORY,
                 Parameter {
+                    place: "query",
                     name: "status",
                     about: "Only this status.",
                     schema: r#"{"type":"string","enum":["INCOMPLETE","COMPLETE","RELINK_NEEDED","IDLE","DELETED"]}"#,
                 },
                 Parameter {
+                    place: "query",
                     name: "duplicates_of",
                     about: "Only accounts with the same credentials as this one.",
                     schema: r#"{"type":"string","format":"uuid"}"#,
@@ -145,7 +163,7 @@ pub fn operations() -> Vec<Operation> {
                 LIMIT,
             ],
             answers: vec![(200, "A page of accounts.", shape::<accounts::AccountList>())],
-            problems: vec![InvalidRequest, CursorInvalid, NotFound, MergeUnavailable],
+            problems: vec![InvalidRequest, CursorInvalid, NotFound, RateLimited, MergeUnavailable],
             ..read()
         },
         Operation {
@@ -162,7 +180,7 @@ pub fn operations() -> Vec<Operation> {
             summary: "Rename an account, or ignore its duplicates.",
             request: Some(shape::<accounts::PatchAccount>()),
             answers: vec![(200, "The account.", shape::<accounts::AccountView>())],
-            problems: vec![InvalidRequest, NotFound, NotConnected, Disconnecting, TooLarge],
+            problems: vec![InvalidRequest, NotFound, NotConnected, Disconnecting, TooLarge, RateLimited],
             ..write()
         },
         Operation {
@@ -171,7 +189,7 @@ pub fn operations() -> Vec<Operation> {
             id: "deleteLinkedAccount",
             summary: "Disconnect an account and erase its data, for good. May be repeated.",
             answers: vec![(202, "The account is being deleted.", shape::<accounts::AccountView>())],
-            problems: vec![NotFound, NotConnected],
+            problems: vec![NotFound, NotConnected, RateLimited],
             ..write()
         },
         Operation {
@@ -198,10 +216,21 @@ pub fn operations() -> Vec<Operation> {
             path: "/v1/linked-accounts/{id}/sync",
             id: "requestSync",
             summary: "Fetch now what changed, or everything again.",
+            parameters: vec![IDEMPOTENCY_KEY],
             request: Some(shape::<sync::RequestSync>()),
             request_optional: true,
             answers: vec![(202, "The sync is queued.", shape::<sync::SyncRequested>())],
-            problems: vec![InvalidRequest, NotFound, NotConnected, Disconnecting, Disconnected, TooLarge],
+            problems: vec![
+                InvalidRequest,
+                NotFound,
+                NotConnected,
+                Disconnecting,
+                Disconnected,
+                RequestInProgress,
+                IdempotencyKeyReused,
+                TooLarge,
+                RateLimited,
+            ],
             ..write()
         },
         Operation {
@@ -209,6 +238,7 @@ pub fn operations() -> Vec<Operation> {
             id: "getSyncStatus",
             summary: "Where each model stands.",
             parameters: vec![Parameter {
+                place: "query",
                 name: "refresh",
                 about: "Ask the connection service anew, at most every 15 seconds for one account.",
                 schema: r#"{"type":"boolean","default":false}"#,
@@ -233,6 +263,7 @@ pub fn operations() -> Vec<Operation> {
             scope: RecordsRead,
             parameters: vec![
                 Parameter {
+                    place: "query",
                     name: "include_deleted",
                     about: "Also records that the provider deleted.",
                     schema: r#"{"type":"boolean","default":false}"#,
@@ -251,11 +282,13 @@ pub fn operations() -> Vec<Operation> {
             scope: RecordsRead,
             parameters: vec![
                 Parameter {
+                    place: "query",
                     name: "model",
                     about: "Only this model.",
                     schema: r#"{"type":"string","examples":["hris.Employee"]}"#,
                 },
                 Parameter {
+                    place: "query",
                     name: "cursor",
                     about: "The `next_cursor` of the page before, or `now` for an empty page and where to go on.",
                     schema: r#"{"type":"string"}"#,

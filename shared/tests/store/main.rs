@@ -4,6 +4,7 @@
 
 mod events;
 mod links;
+mod once;
 mod reservations;
 mod rows;
 

@@ -153,7 +153,13 @@ impl FrontMachine {
                 limiter: Limiter::new(1_000),
                 refused: section(&[]),
             },
-            exchanges: Exchanges { linking, queue: queue.clone(), identity: identity.clone(), refused: section(&[]) },
+            exchanges: Exchanges {
+                linking,
+                queue: queue.clone(),
+                identity: identity.clone(),
+                refused: section(&[]),
+                limit: section(&[]),
+            },
             relinks: Relinks {
                 store: store.clone(),
                 merge,

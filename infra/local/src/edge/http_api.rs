@@ -24,6 +24,8 @@ use crate::lambda::trace::Trace;
 use crate::lambda::{Host, Invocation};
 
 const BODY_LIMIT: usize = 10 * 1024 * 1024;
+/// Request headers that another origin's page may send: those of the template.
+const ALLOWED_HEADERS: &str = "authorization,content-type,idempotency-key,tether-organization";
 /// API Gateway's limit for an integration.
 pub const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -82,8 +84,7 @@ async fn handle(
         headers.insert(header::VARY, HeaderValue::from_static("origin"));
         if preflight {
             headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("DELETE,GET,PATCH,POST"));
-            headers
-                .insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization,content-type"));
+            headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED_HEADERS));
         }
     }
     if let Ok(id) = HeaderValue::from_str(&request_id) {
