@@ -134,7 +134,7 @@ fn merge_answer(data: &[u8]) {
             assert!(page.records().all(|record| serde_json::from_str::<&serde_json::value::RawValue>(record).is_ok()));
         }
         checked(page.err());
-        checked(client(answer.clone()).sync_status(Category::Hris, &token).await.err());
+        checked(client(answer.clone()).sync_status(Category::Hris, &token, None).await.err());
         checked(client(answer.clone()).issues(Category::Hris, &merge_id).await.err());
         checked(client(answer.clone()).account_details(Category::Hris, &token).await.err());
         checked(client(answer).integrations().await.err());
