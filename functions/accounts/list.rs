@@ -45,7 +45,7 @@ impl Filter {
         let query = http::query(request);
         let category = query.parsed::<Category>("category")?;
         let status = query.text("status").map(status).transpose()?;
-        let duplicates = match query.text("duplicates_of") {
+        let duplicates = match query.given("duplicates_of") {
             Some(id) => Some(duplicates(accounts, caller, id).await?),
             None => None,
         };

@@ -93,7 +93,12 @@ pub fn query(request: &Request) -> Query<'_> {
 impl Query<'_> {
     /// A parameter's text, or `None` when absent or empty.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.query_string_parameters_ref()?.first(name).filter(|value| !value.is_empty())
+        self.given(name).filter(|value| !value.is_empty())
+    }
+
+    /// A parameter's text, were it empty: where an empty value must not mean all.
+    pub fn given(&self, name: &str) -> Option<&str> {
+        self.0.query_string_parameters_ref()?.first(name)
     }
 
     /// A parameter that parses; 400 naming the parameter when it does not.
