@@ -4,7 +4,8 @@
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::world::{Answer, World, run};
+use crate::answer::Answer;
+use crate::world::{World, run};
 
 /// Merge blocks an address after so many errors in ten seconds.
 const GUARD: u64 = 20;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod answer;
 mod limits;
 mod linking;
 mod manage;

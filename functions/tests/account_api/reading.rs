@@ -64,7 +64,7 @@ fn employee(n: usize, deleted: bool) -> String {
     )
 }
 
-async fn get(world: &World, id: &str, rest: &str) -> crate::world::Answer {
+async fn get(world: &World, id: &str, rest: &str) -> crate::answer::Answer {
     world.ask("acme", &format!("GET /v1/linked-accounts/{id}{rest}"), Value::Null).await
 }
 

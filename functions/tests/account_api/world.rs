@@ -33,6 +33,8 @@ use shared::store::Store;
 use shared::store::accounts::Change;
 use tokio::runtime::Runtime;
 
+use crate::answer::Answer;
+
 pub struct World {
     pub linking: Linking,
     sandbox: String,
@@ -46,29 +48,6 @@ pub struct World {
     database: aws_sdk_dynamodb::Client,
     _aws: Aws,
     _sandbox: Sandbox,
-}
-
-/// An answer that has been checked for what no answer may hold.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    pub status: u16,
-    pub body: Value,
-    pub text: String,
-    /// Seconds of `Retry-After`.
-    pub retry_after: Option<u64>,
-}
-
-impl Answer {
-    #[track_caller]
-    pub fn expect(self, status: u16) -> Value {
-        assert_eq!(self.status, status, "{}", self.text);
-        self.body
-    }
-
-    #[track_caller]
-    pub fn refused(self, status: u16, code: &str) {
-        assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{}", self.text);
-    }
 }
 
 fn section<S: Section>(variables: &[(&str, &str)]) -> S {
