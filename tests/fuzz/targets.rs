@@ -21,8 +21,11 @@ use shared::http::{Caller, Scope};
 use shared::merge::{Cursor, Limits, MergeClient, PageRequest, Transport, TransportError, signature, webhook};
 use tokio::runtime::{Builder, Runtime};
 
-/// Every target: the name of its corpus, and what it does with an input.
-pub const TARGETS: [(&str, fn(&[u8])); 7] = [
+/// What is done with an input.
+type Target = fn(&[u8]);
+
+/// Every target, under the name of its corpus.
+pub const TARGETS: [(&str, Target); 7] = [
     ("signature", signature_header),
     ("webhook", webhook_body),
     ("cursor", api_cursor),
