@@ -11,14 +11,13 @@ use std::process::Command;
 const LONGEST_FILE: usize = 400;
 
 /// Longer files, and why they may be.
-const LONG_FILES: [(&str, &str); 7] = [
+const LONG_FILES: [(&str, &str); 6] = [
     ("Cargo.lock", "written by Cargo"),
     ("tests/fuzz/Cargo.lock", "written by Cargo"),
     ("infra/template.yaml", "SAM reads one file, and this is the whole deployment"),
     ("web/openapi.json", "generated from the code by a test"),
     ("web/vendor/oauth4webapi.js", "vendored as it was published"),
     ("tests/web/package-lock.json", "written by npm"),
-    ("tests/bench/baseline.json", "results of a run"),
 ];
 
 /// Programs and simulations that wait because waiting is what they do; they are under `tests/` but are no tests.
