@@ -81,7 +81,7 @@ struct Target {
 /// One sentence; the compiler's own errors are on standard error by then.
 pub async fn build(root: &Path, profile: Profile) -> Result<BTreeMap<String, PathBuf>, BuildError> {
     let bar = progress(packages(root, profile).await);
-    let mut command = cargo(root);
+    let mut command = cargo(root).map_err(|_| BuildError::NoCargo)?;
     command.args(["build", "--message-format", "json-render-diagnostics"]).args(profile.selected());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut group = Group::spawn(command).await?;
@@ -139,10 +139,7 @@ struct Group {
 
 impl Group {
     async fn spawn(command: Command) -> Result<Self, BuildError> {
-        let child = process::spawn(command).await.map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => BuildError::NoCargo,
-            _ => BuildError::Io(error),
-        })?;
+        let child = process::spawn(command).await?;
         let id = child.id().and_then(|id| Pid::from_raw(id as i32));
         Ok(Self { child, id })
     }
@@ -162,8 +159,8 @@ impl Drop for Group {
 }
 
 /// Cargo, in the workspace, without what the outer `cargo run` says about another package.
-fn cargo(root: &Path) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+fn cargo(root: &Path) -> std::io::Result<Command> {
+    let mut command = process::command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))?;
     command.current_dir(root);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -171,12 +168,12 @@ fn cargo(root: &Path) -> Command {
             command.env_remove(&name);
         }
     }
-    command
+    Ok(command)
 }
 
 /// How many packages the functions consist of; `None` when Cargo does not say.
 async fn packages(root: &Path, profile: Profile) -> Option<u64> {
-    let mut command = cargo(root);
+    let mut command = cargo(root).ok()?;
     command.arg("tree").args(profile.packages());
     command.args(["--edges", "normal,build", "--prefix", "none", "--format", "{p}"]);
     let output = command.stdin(Stdio::null()).output().await.ok().filter(|output| output.status.success())?;

@@ -5,7 +5,9 @@
 //! worker is never revived, the pool starts another.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -84,11 +86,9 @@ impl Worker {
         environment: &BTreeMap<String, String>,
         logs: &Logs,
         registry: super::Registry,
-    ) -> std::io::Result<Arc<Self>> {
-        let mut command = Command::new(executable);
+    ) -> io::Result<Arc<Self>> {
+        let mut command = process::command(bootstrap(executable)?)?;
         command
-            // As in Lambda, where the file has this name whatever the function.
-            .arg0("/var/task/bootstrap")
             .env_clear()
             .envs(environment)
             .current_dir("/")
@@ -215,6 +215,25 @@ impl Worker {
             alive
         });
     }
+}
+
+/// The executable under the name that it has in Lambda, whatever the function: a link in a directory beside it.
+///
+/// # Errors
+///
+/// `NotFound` when there is no such file.
+fn bootstrap(executable: &Path) -> io::Result<PathBuf> {
+    executable.metadata()?;
+    let directory = executable.with_file_name("bootstraps").join(executable.file_name().unwrap_or_default());
+    let link = directory.join("bootstrap");
+    if !link.exists() {
+        std::fs::create_dir_all(&directory)?;
+        match symlink(executable, &link) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(link)
 }
 
 /// Waits for the end of the process, however it comes.
