@@ -7,7 +7,7 @@ mod export;
 mod interrupted;
 mod letters;
 mod lists;
-mod memory;
+pub mod memory;
 mod orphans;
 mod process;
 mod relay;
