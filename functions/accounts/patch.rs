@@ -80,7 +80,7 @@ pub async fn patch(
 
     // 3. What was held back meanwhile is found by reading everything again.
     if happened.iter().any(|event| event.kind == EventKind::DeletionsReleased) {
-        sync::send(accounts, &account, SyncMode::Full, Vec::new()).await?;
+        sync::send(accounts, &account, SyncMode::Full, Vec::new(), now, ambient::uuid()).await?;
     }
     http::ok(&AccountView::of_account(&account, now))
 }

@@ -220,3 +220,29 @@ fn a_sync_is_asked_for_and_says_what_the_provider_does() {
         sync(json!({"mode": "half"})).await.refused(400, "invalid_request");
     });
 }
+
+#[test]
+fn a_sync_that_could_not_be_queued_is_queued_by_its_repeat() {
+    run(async {
+        let world = World::new().await;
+        let id = world.connect("acme", "k1").await;
+        let route = format!("POST /v1/linked-accounts/{id}/sync");
+        for (mode, key) in [("changes", "a-click"), ("full", "another")] {
+            let body = json!({"mode": mode});
+            let named = || world.ask_named("acme", key, &route, body.clone());
+            let failed = async { (named().await, world.ask("acme", &route, body.clone()).await) };
+            let (first, second) = world.queue.missing(failed).await;
+            first.refused(500, "internal");
+            second.refused(500, "internal");
+            named().await.expect(202);
+            assert_eq!(world.queue.waiting().await, 1, "what is answered 202 is queued");
+
+            // Whoever asks in the same moment asks for the same sync, which the timeline shows once.
+            world.ask("acme", &route, body).await.expect(202);
+            let events =
+                world.ask("acme", format!("GET /v1/linked-accounts/{id}/events"), Value::Null).await.expect(200);
+            let told = |event: &&Value| event["type"] == "sync_requested" && event["detail"]["mode"] == mode;
+            assert_eq!(world.queue.waiting().await, events["results"].as_array().unwrap().iter().filter(told).count());
+        }
+    });
+}
