@@ -1,5 +1,5 @@
 //! Records: Merge's objects, byte for byte, compressed. A record larger than an item is stored in parts, written
-//! before their head and named by the content they belong to.
+//! before their head and named by the content they belong to and by how it is packed.
 
 use std::collections::HashMap;
 
@@ -75,7 +75,8 @@ impl Store {
             let parts = packed.chunks(LARGEST_INLINE).enumerate();
             let hash = incoming.hash.to_string();
             try_join_all(parts.map(|(part, bytes)| {
-                let mut item = key_of(&keys::part(account, endpoint, &incoming.key, &hash, part));
+                let name = (hash.as_str(), Some(packing::CURRENT));
+                let mut item = key_of(&keys::part(account, endpoint, &incoming.key, name, part));
                 item.insert("d".to_owned(), b(bytes.to_vec()));
                 self.put_part(item)
             }))
@@ -196,18 +197,18 @@ impl Store {
     async fn record_of(&self, account: AccountId, endpoint: &Endpoint, item: &Item) -> Result<Record, StoreError> {
         let reader = Reader(item);
         let key = reader.text("sk")?.to_owned();
+        let dictionary: Option<u32> = item.get("z").map(|_| reader.number("z")).transpose()?;
         let packed = match item.get("p") {
             None => reader.bytes("d")?.to_vec(),
             Some(_) => {
                 let hash: String = reader.bytes("h")?.iter().map(|byte| format!("{byte:02x}")).collect();
                 let parts = (0..reader.number::<usize>("p")?).map(|part| {
-                    let key = keys::part(account, endpoint, &key, &hash, part);
+                    let key = keys::part(account, endpoint, &key, (hash.as_str(), dictionary), part);
                     async move { self.get_part(&key).await }
                 });
                 try_join_all(parts).await?.concat()
             }
         };
-        let dictionary = item.get("z").map(|_| reader.number("z")).transpose()?;
         let data = packing::unpack(&packed, dictionary).map_err(|e| reader.corrupt(format!("d: {e}")))?;
         Ok(Record {
             modified_at: reader.text("m")?.to_owned(),
