@@ -10,7 +10,6 @@ use shared::{
     api::{
         access,
         accounts::{AccountView, PatchAccount},
-        allowance,
     },
     domain::{
         account::{LinkedAccount, fingerprint},
@@ -56,7 +55,7 @@ pub async fn patch(
     let mut wanted = Wanted::of(patch)?;
     let account = access::readable(store, &caller.organization, id).await?;
     let (id, now) = (account.id, ambient::now());
-    allowance::take(store, &caller.organization, Counter::Patch, accounts.limit.0, now).await?;
+    accounts.count(caller, Counter::Patch).await?;
     // The same answer whatever the id: another account's issue is like none.
     if !wanted.acknowledged.iter().all(|issue| account.issues.contains_key(issue)) {
         return Err(Problem::invalid("acknowledge_issues names an issue that the account does not have."));

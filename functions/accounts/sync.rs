@@ -11,7 +11,7 @@ use shared::{
     ambient,
     api::{
         access,
-        allowance::{self, Risked},
+        allowance::Risked,
         once::{Asked, Once},
         sync::{ModelSync, ProviderResync, RequestSync, SyncRequested, SyncStatusView},
     },
@@ -142,7 +142,7 @@ pub async fn request(
     let store = &accounts.linking.store;
     let account = access::connected(store, &caller.organization, id).await?;
     let models = known(accounts, &account, asked.models.clone().unwrap_or_default())?;
-    allowance::take(store, &caller.organization, Counter::Refresh, accounts.limit.0, ambient::now()).await?;
+    accounts.count(caller, Counter::Refresh).await?;
 
     // 2. A repeat that names itself is answered as the first one was.
     let route = format!("POST /v1/linked-accounts/{}/sync", account.id);
