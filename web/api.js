@@ -150,7 +150,7 @@ export function createApi(base, session) {
     remove: (id) => request("DELETE", account(id)),
     /**
      * @param {string} id
-     * @param {{display_name?: string | null, duplicate_ignored?: boolean, acknowledge_issues?: string[], deletions_held?: false}} change
+     * @param {{display_name?: string | null, duplicate_ignored?: boolean, acknowledge_issues?: string[], deletions_held?: false, deletions_held_for?: string | null}} change
      * @returns {Promise<LinkedAccount>}
      */
     change: (id, change) => request("PATCH", account(id), change),

@@ -65,6 +65,8 @@ interface LinkedAccount {
   is_duplicate: boolean | null;
   duplicate_ignored: boolean;
   deletions_held: boolean;
+  /** what a fresh login led to, while deletions are held */
+  deletions_held_for: string | null;
   initial_sync_completed: boolean;
   records: number;
   data_fresh_as_of: string | null;

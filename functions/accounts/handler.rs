@@ -12,14 +12,14 @@ use shared::{
     api::{
         access,
         accounts::{AccountView, EventList, EventView},
-        cursor,
+        allowance, cursor,
     },
     config,
     domain::ids::RequestedId,
     http::{self, Answer, Caller, Problem, Scope},
     linking::Linking,
     queue::Queue,
-    store::accounts::Found,
+    store::{accounts::Found, limits::Counter},
 };
 
 /// What the function works with.
@@ -32,6 +32,13 @@ pub struct Accounts {
     pub retention: config::Retention,
     pub limit: config::RefreshLimit,
     pub refused: config::RefusedLimit,
+}
+
+impl Accounts {
+    /// Counts something that a caller does. 429 when that is too much for this minute.
+    async fn count(&self, caller: &Caller, counter: Counter) -> Result<(), Problem> {
+        allowance::take(&self.linking.store, &caller.organization, counter, self.limit.0, ambient::now()).await
+    }
 }
 
 /// Answers one request.

@@ -9,7 +9,7 @@ use shared::{
     api::{
         access,
         accounts::{AccountList, AccountView},
-        allowance, cursor,
+        cursor,
     },
     domain::{
         account::{AccountStatus, LinkedAccount},
@@ -118,8 +118,7 @@ async fn duplicates(accounts: &Accounts, caller: &Caller, id: &str) -> Result<Ha
     let Found::Account(account) = access::any(&accounts.linking.store, &caller.organization, id).await? else {
         return Err(Problem::not_found());
     };
-    let store = &accounts.linking.store;
-    allowance::take(store, &caller.organization, Counter::Duplicates, accounts.limit.0, ambient::now()).await?;
+    accounts.count(caller, Counter::Duplicates).await?;
     let set = accounts.linking.merge.duplicates(&account.merge_id).await?;
     Ok(set.into_iter().filter(|merge_id| *merge_id != account.merge_id).collect())
 }

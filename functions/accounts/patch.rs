@@ -10,14 +10,13 @@ use shared::{
     api::{
         access,
         accounts::{AccountView, PatchAccount},
-        allowance,
     },
     domain::{
         account::{LinkedAccount, fingerprint},
         ids::RequestedId,
         message::SyncMode,
     },
-    http::{self, Answer, Caller, Problem},
+    http::{self, Answer, Caller, Code, Problem},
     store::{
         accounts::Change,
         events::{Event, EventKind},
@@ -38,7 +37,8 @@ struct Wanted {
     /// Fingerprints of the duplicates as they stand.
     duplicates: BTreeSet<String>,
     acknowledged: Vec<String>,
-    release: bool,
+    /// What the account leads to, if its deletions are to go on.
+    meant: Option<String>,
 }
 
 /// `PATCH /v1/linked-accounts/{id}`.
@@ -50,10 +50,12 @@ pub async fn patch(
 ) -> Result<Answer, Problem> {
     // 1. What is asked for, of which account.
     let store = &accounts.linking.store;
-    let mut wanted = Wanted::of(http::body(request)?)?;
+    let patch: PatchAccount = http::body(request)?;
+    let release = patch.deletions_held == Some(false);
+    let mut wanted = Wanted::of(patch)?;
     let account = access::readable(store, &caller.organization, id).await?;
     let (id, now) = (account.id, ambient::now());
-    allowance::take(store, &caller.organization, Counter::Patch, accounts.limit.0, now).await?;
+    accounts.count(caller, Counter::Patch).await?;
     // The same answer whatever the id: another account's issue is like none.
     if !wanted.acknowledged.iter().all(|issue| account.issues.contains_key(issue)) {
         return Err(Problem::invalid("acknowledge_issues names an issue that the account does not have."));
@@ -63,24 +65,29 @@ pub async fn patch(
         wanted.duplicates = set.iter().map(|merge_id| fingerprint(merge_id.as_str())).collect();
     }
 
-    // 2. Change what differs, and say what that was.
-    let mut happened = Vec::new();
+    if release && wanted.meant.is_none() {
+        wanted.meant = account.held_for();
+    }
+
+    // 2. Change what differs, all of it or nothing, and say what that was.
+    let mut happened = Ok(Vec::new());
     let account = store.change_account(&caller.organization, id, |account| {
         happened = wanted.apply(account, &caller.subject, now);
-        if happened.is_empty() {
+        if happened.as_ref().map_or(true, Vec::is_empty) {
             return Change::Keep;
         }
         account.updated_at = now;
         Change::Write
     });
     let account = account.await?.ok_or_else(Problem::not_found)?;
-    for event in &happened {
+    for event in &happened? {
         store.add_event(id, event, ambient::uuid(), accounts.retention.history).await?;
     }
 
-    // 3. What was held back meanwhile is found by reading everything again.
-    if happened.iter().any(|event| event.kind == EventKind::DeletionsReleased) {
-        sync::send(accounts, &account, SyncMode::Full, Vec::new()).await?;
+    // 3. What was held back meanwhile is found by reading everything again. A poll would do it, too; this makes it soon,
+    //    and a repeat makes up for a message that was not queued.
+    if let Some(read) = account.facts.full_read.as_ref().filter(|_| release) {
+        sync::send(accounts, &account, SyncMode::Full, Vec::new(), read.since, ambient::uuid()).await?;
     }
     http::ok(&AccountView::of_account(&account, now))
 }
@@ -97,17 +104,20 @@ impl Wanted {
         if patch.deletions_held == Some(true) {
             return Err(Problem::invalid("deletions_held can only be set to false."));
         }
+        if patch.deletions_held_for.is_some() && patch.deletions_held.is_none() {
+            return Err(Problem::invalid("deletions_held_for says what deletions_held is set to false for."));
+        }
         Ok(Self {
             name,
             duplicate_ignored: patch.duplicate_ignored,
             duplicates: BTreeSet::new(),
             acknowledged: patch.acknowledge_issues.unwrap_or_default(),
-            release: patch.deletions_held == Some(false),
+            meant: patch.deletions_held_for,
         })
     }
 
-    /// Changes what differs; the events.
-    fn apply(&self, account: &mut LinkedAccount, subject: &str, now: Timestamp) -> Vec<Event> {
+    /// Changes what differs; the events. 409 if the account leads elsewhere than to what is meant: it is not to be written.
+    fn apply(&self, account: &mut LinkedAccount, subject: &str, now: Timestamp) -> Result<Vec<Event>, Problem> {
         let event = |kind| Event::new(now, kind, subject);
         let mut happened = Vec::new();
         if let Some(name) = self.name.as_ref().filter(|name| **name != account.display_name) {
@@ -128,9 +138,15 @@ impl Wanted {
                 happened.push(event(EventKind::IssueAcknowledged).with("kind", issue.kind.word()));
             }
         }
-        if self.release && account.notes.deletions_held_since.take().is_some() {
+        if let Some(meant) = self.meant.as_ref().filter(|_| account.held_for().is_some()) {
+            if !account.release_deletions(meant, now) {
+                return Err(Problem::new(
+                    Code::Conflict,
+                    "A relink has led elsewhere since; look at the account again.",
+                ));
+            }
             happened.push(event(EventKind::DeletionsReleased));
         }
-        happened
+        Ok(happened)
     }
 }

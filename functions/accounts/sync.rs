@@ -11,7 +11,7 @@ use shared::{
     ambient,
     api::{
         access,
-        allowance::{self, Risked},
+        allowance::Risked,
         once::{Asked, Once},
         sync::{ModelSync, ProviderResync, RequestSync, SyncRequested, SyncStatusView},
     },
@@ -31,6 +31,7 @@ use shared::{
     },
     telemetry,
 };
+use uuid::Uuid;
 
 use super::Accounts;
 
@@ -99,7 +100,8 @@ async fn ask(
     checkpoints: &HashMap<String, Checkpoint>,
 ) -> Result<Option<Vec<SyncStatus>>, Problem> {
     let (store, now) = (&accounts.linking.store, ambient::now());
-    if !store.take_turn(account.id, "sync-status", accounts.clock.real(ASK_EVERY), now).await? {
+    let turn = store.take_turn(account.id, "sync-status", accounts.clock.real(ASK_EVERY), now).await?;
+    if !turn.is_new {
         return Ok(None);
     }
     let token = accounts.linking.token_of(account).await?;
@@ -123,7 +125,7 @@ async fn ask(
         .map(|(endpoint, _)| endpoint.key())
         .collect();
     if !ready.is_empty() {
-        send(accounts, account, SyncMode::Changes, ready).await?;
+        send(accounts, account, SyncMode::Changes, ready, turn.at, turn.id).await?;
     }
     Ok(Some(rows))
 }
@@ -140,7 +142,7 @@ pub async fn request(
     let store = &accounts.linking.store;
     let account = access::connected(store, &caller.organization, id).await?;
     let models = known(accounts, &account, asked.models.clone().unwrap_or_default())?;
-    allowance::take(store, &caller.organization, Counter::Refresh, accounts.limit.0, ambient::now()).await?;
+    accounts.count(caller, Counter::Refresh).await?;
 
     // 2. A repeat that names itself is answered as the first one was.
     let route = format!("POST /v1/linked-accounts/{}/sync", account.id);
@@ -167,14 +169,16 @@ async fn start(
     // 1. The connected system, if it is to be read again.
     let provider_resync = if asked.ask_provider { Some(resync(accounts, account, now).await?) } else { None };
 
-    // 2. Our own fetch, unless the same one was asked for a moment ago.
+    // 2. Our own fetch, once for all who ask within a moment. Whoever took the turn may have failed before the queue had
+    //    the message: so everybody sends it, under the turn's id, of which the queue makes one.
     let name = if mode == SyncMode::Full { "full" } else { "changes" };
     let purpose = format!("sync#{name}#{}", models.join(","));
-    if store.take_turn(account.id, &purpose, accounts.clock.real(SYNC_EVERY), now).await? {
-        send(accounts, account, mode, models).await?;
+    let turn = store.take_turn(account.id, &purpose, accounts.clock.real(SYNC_EVERY), now).await?;
+    if turn.is_new {
         let event = Event::new(now, EventKind::SyncRequested, &caller.subject).with("mode", name);
-        store.add_event(account.id, &event, ambient::uuid(), accounts.retention.history).await?;
+        store.add_event(account.id, &event, turn.id, accounts.retention.history).await?;
     }
+    send(accounts, account, mode, models, turn.at, turn.id).await?;
     Ok(SyncRequested { mode, provider_resync })
 }
 
@@ -198,14 +202,15 @@ async fn resync(accounts: &Accounts, account: &LinkedAccount, now: Timestamp) ->
         return Ok(ProviderResync::Unavailable);
     }
     let (store, every) = (&accounts.linking.store, accounts.clock.real(RESYNC_EVERY));
-    if !store.take_turn(account.id, "resync", every, now).await? {
+    // Before the turn is taken: a repeat of what fails here is not told that it was asked for.
+    let token = accounts.linking.token_of(account).await?;
+    if !store.take_turn(account.id, "resync", every, now).await?.is_new {
         return Ok(ProviderResync::Debounced);
     }
     // A plan without resyncs refuses every one of them.
     let Ok(risked) = Risked::take(store, &account.organization, accounts.refused, now).await else {
         return Ok(ProviderResync::Unavailable);
     };
-    let token = accounts.linking.token_of(account).await?;
     match accounts.linking.merge.resync(account.category, &token).await {
         Ok(_) => {
             risked.accepted(store).await?;
@@ -218,15 +223,17 @@ async fn resync(accounts: &Accounts, account: &LinkedAccount, now: Timestamp) ->
     }
 }
 
-/// Queues a sync.
+/// Queues a sync; the same `request`, within five minutes, is one.
 pub async fn send(
     accounts: &Accounts,
     account: &LinkedAccount,
     mode: SyncMode,
     models: Vec<String>,
+    requested_at: Timestamp,
+    request: Uuid,
 ) -> Result<(), Problem> {
     let of = AccountRef { organization: account.organization.clone(), account: account.id };
-    let work = Work::Sync { of, mode, models, requested_at: ambient::now(), request: ambient::uuid() };
+    let work = Work::Sync { of, mode, models, requested_at, request };
     accounts.queue.send(&Message::new(account.merge_id.clone(), work)).await?;
     Ok(())
 }

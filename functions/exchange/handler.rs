@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lambda_http::Request;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use shared::{
     ambient,
@@ -21,6 +22,7 @@ use shared::{
     domain::{
         account::LinkedAccount,
         category::Category,
+        ids::AccountId,
         message::{AccountRef, Message, SyncMode, Work},
         secret::PublicToken,
     },
@@ -49,6 +51,13 @@ pub struct Exchanges {
     pub limit: config::RefreshLimit,
 }
 
+/// What is kept for the repeats of an exchange that names itself: the account is shown as it is then.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    account: AccountId,
+    fresh: bool,
+}
+
 const ROUTE: &str = "POST /v1/linked-accounts";
 
 /// How long the loser of two exchanges of one public token waits for the winner.
@@ -74,10 +83,13 @@ pub async fn handle(exchanges: &Exchanges, request: Request) -> Result<Answer, P
         allowance::take(store, &caller.organization, Counter::Named, exchanges.limit.0, now).await?;
     }
     let (account, fresh) = match Once::begin(store, &caller.organization, ROUTE, &request).await? {
-        Asked::Again(fresh) => (done(exchanges, &caller, asked.category, &hash, now).await?, fresh),
+        Asked::Again(Kept { account, fresh }) => {
+            let account = store.account(&caller.organization, account).await?;
+            (account.ok_or_else(Problem::not_found)?, fresh)
+        }
         Asked::First(once) => {
             let connected = connect(exchanges, &caller, asked.category, &public_token, &hash, now).await;
-            once.end(connected, |(_, fresh)| *fresh).await?
+            once.end(connected, |(account, fresh)| Kept { account: account.id, fresh: *fresh }).await?
         }
     };
     telemetry::about_account(&caller.organization, account.id);
@@ -120,23 +132,6 @@ async fn connect(
             Ok(admitted)
         }
         Stage::Answered { .. } => admit(exchanges, caller, &in_flight, hash, now).await,
-    }
-}
-
-/// The account that an exchange has made, as it is now: nothing of it is kept for repeats but what names it. 404 once it
-/// is erased.
-async fn done(
-    exchanges: &Exchanges,
-    caller: &Caller,
-    category: Category,
-    hash: &str,
-    now: Timestamp,
-) -> Result<LinkedAccount, Problem> {
-    let store = &exchanges.linking.store;
-    let in_flight = store.exchange(hash, now).await?.ok_or_else(Problem::not_found)?;
-    match ours(in_flight, caller, category)?.stage {
-        Stage::Done(id) => store.account(&caller.organization, id).await?.ok_or_else(Problem::not_found),
-        Stage::Answered { .. } => Err(Problem::not_found()),
     }
 }
 

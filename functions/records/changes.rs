@@ -4,7 +4,7 @@
 //! misses nothing; after a crash of ours a change may be told again. Blocks are kept for a while: a position beyond which
 //! some may be gone is answered 410, and the reader starts over from the records.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use lambda_http::Request;
@@ -21,7 +21,7 @@ use shared::{
         ids::{AccountId, RequestedId},
     },
     http::{self, Answer, Caller, Code, Problem},
-    store::{changes::ChangeBlock, records::Record},
+    store::changes::ChangeBlock,
 };
 
 use super::{Fit, Records, Room};
@@ -192,7 +192,13 @@ impl Page {
             let keys: Vec<&str> = keys.into_iter().collect();
             let stored = records.store.records(account, endpoint, &keys).await?;
             for change in chunk {
-                let Some(view) = self.view(endpoint, block, index, change, &stored)? else { return Ok(index) };
+                let live = stored.get(&change.k).filter(|record| change.a != Action::Deleted && !record.deleted);
+                // One at a time is opened: of many, all together might not fit into memory.
+                let data = match live {
+                    Some(packed) => Some(records.store.open(account, endpoint, packed).await?.data),
+                    None => None,
+                };
+                let Some(view) = self.view(endpoint, block, index, change, data)? else { return Ok(index) };
                 self.results.push(view);
                 index += 1;
             }
@@ -200,17 +206,16 @@ impl Page {
         Ok(index)
     }
 
-    /// One change with its record as it is now; `None` if it has to wait for the next page.
+    /// One change with `data`, its record as it is now; `None` if it has to wait for the next page.
     fn view(
         &mut self,
         endpoint: &Endpoint,
         block: &ChangeBlock,
         index: usize,
         change: &Change,
-        stored: &HashMap<String, Record>,
+        data: Option<String>,
     ) -> Result<Option<ChangeView>, Problem> {
-        let live = stored.get(&change.k).filter(|record| change.a != Action::Deleted && !record.deleted);
-        let (data, too_large) = match live.map(|record| self.room.fit(record.data.clone())).transpose()? {
+        let (data, too_large) = match data.map(|data| self.room.fit(data)).transpose()? {
             None => (None, false),
             Some(Fit::Whole(data)) => (Some(data), false),
             Some(Fit::TooLarge) => (None, true),

@@ -19,7 +19,7 @@ use shared::{
 
 use super::{Fit, Records, Room};
 
-/// Records read at a time: few enough that large ones do not fill the memory.
+/// Records read at a time.
 const CHUNK: usize = 100;
 /// Reads for one answer: what was deleted is read and left out, and may be much.
 const MOST_READS: usize = 30;
@@ -93,15 +93,18 @@ impl Page {
             let after = position.after.as_deref();
             let limit = i32::try_from(wanted).unwrap_or(i32::MAX);
             let (found, more) = records.store.shard_page(account, endpoint, position.shard, after, limit).await?;
-            for record in found {
+            for packed in found {
                 if self.results.len() >= self.limit {
                     return Ok(Some(position));
                 }
-                let key = record.key.clone();
-                if !self.take(record)? {
-                    return Ok(Some(position));
+                // One at a time is opened, and only what is shown.
+                if self.include_deleted || !packed.deleted {
+                    let record = records.store.open(account, endpoint, &packed).await?;
+                    if !self.take(record)? {
+                        return Ok(Some(position));
+                    }
                 }
-                position.after = Some(key);
+                position.after = Some(packed.key);
             }
             if !more {
                 position = Position { shard: position.shard + 1, after: None };
@@ -115,9 +118,6 @@ impl Page {
 
     /// Adds a record. `false`: it has to wait for the next page.
     fn take(&mut self, record: Record) -> Result<bool, Problem> {
-        if record.deleted && !self.include_deleted {
-            return Ok(true);
-        }
         let (data, too_large) = match self.room.fit(record.data)? {
             Fit::Whole(data) => (Some(data), false),
             Fit::TooLarge => (None, true),

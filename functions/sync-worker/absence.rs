@@ -22,7 +22,7 @@ use shared::{
 use super::{WorkError, Worker, announce::add_event, state::set_status};
 
 /// How long an account has to be missing before it counts as gone, on the schedule's clock.
-const MISSING_FOR: Duration = Duration::from_secs(60 * 60);
+pub const MISSING_FOR: Duration = Duration::from_secs(60 * 60);
 /// When to look again while Merge lists no account at all, on the schedule's clock: a wrong key is put right by a person.
 const LOOK_AGAIN: Duration = Duration::from_secs(10 * 60);
 

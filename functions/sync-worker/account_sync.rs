@@ -1,13 +1,13 @@
 //! A run: everything there is to fetch of one account now. Ask Merge how far its syncs are, fetch what became readable
 //! with the models side by side, then say on the account's row what that means.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use shared::{
     domain::{
-        account::{AccountStatus, FullRead, LinkedAccount, TroubleCode},
+        account::{AccountStatus, LinkedAccount, TroubleCode},
         endpoint::Endpoint,
         message::{AccountRef, Message, SyncMode, Work},
         secret::AccountToken,
@@ -121,13 +121,7 @@ async fn ask_in_full(
     since: Timestamp,
 ) -> Result<Option<LinkedAccount>, WorkError> {
     let ask = |account: &mut LinkedAccount| {
-        let mut lists: BTreeSet<String> = only.iter().map(|endpoint| endpoint.slug()).collect();
-        if let Some(standing) = account.facts.full_read.take() {
-            // Whoever asked for all lists earlier gets them read in full once more with these.
-            lists =
-                if lists.is_empty() || standing.lists.is_empty() { BTreeSet::new() } else { &lists | &standing.lists };
-        }
-        account.facts.full_read = Some(FullRead { since, lists });
+        account.ask_in_full(only.iter().map(|endpoint| endpoint.slug()).collect(), since);
         account.updated_at = worker.now();
         Change::Write
     };

@@ -6,7 +6,6 @@
 //! from the slots of the time wheel, in which every connected account has its place.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use shared::{
@@ -16,7 +15,7 @@ use shared::{
         message::{AccountRef, CensusStep, Message, Work},
         schedule::{self, PollClass},
     },
-    merge::{Cursor, ListedAccount, MergeError, TestAccounts},
+    merge::{Cursor, ErrorKind, ListedAccount, MergeError, TestAccounts},
     store::{
         accounts::Change,
         events::{Event, EventKind, SYSTEM},
@@ -25,19 +24,19 @@ use shared::{
     telemetry::{self, Metric},
 };
 
-use super::{Invocation, WorkError, Worker, announce::add_event, known};
+use super::{Invocation, WorkError, Worker, absence::MISSING_FOR, announce::add_event, known};
 
 /// Accounts that one call of Merge's list tells about.
 const PAGE: usize = 100;
 /// Owner rows read at once.
 const READS_AT_ONCE: usize = 16;
-/// Two censuses are at least so far apart, on the schedule's clock: an account that is missing in both is gone.
-const APART: Duration = Duration::from_secs(10 * 60);
 
-/// Goes on with the census from `step` until it is done or the time is up; then the next invocation goes on.
+/// Goes on with the census from `step` until it is done, the time is up, or Merge does not serve us: the next invocation goes
+/// on from there.
 pub async fn take(worker: &Worker, minute: i64, step: CensusStep, invocation: &Invocation) -> Result<(), WorkError> {
     let census = Census { worker, minute, offered: catalogue(worker).await };
-    let mut next = Some(step);
+    let mut next = Some(step.clone());
+    let begun = step;
     while let Some(step) = next {
         if invocation.time_is_up() {
             worker.queue.send(&Message::census(minute, step)).await?;
@@ -45,6 +44,14 @@ pub async fn take(worker: &Worker, minute: i64, step: CensusStep, invocation: &I
         }
         next = match census.step(&step).await {
             Ok(next) => next,
+            Err(WorkError::Merge(error)) if matches!(error.kind(), ErrorKind::RateLimited | ErrorKind::Unavailable) => {
+                if step == begun {
+                    return Err(WorkError::NotNow(error));
+                }
+                // What is done is not done again: the rest waits for Merge as a message of its own.
+                worker.queue.send(&Message::census(minute, step)).await?;
+                return Ok(());
+            }
             // Half a census says nothing wrong; the next one is whole.
             Err(WorkError::Merge(error)) => {
                 tracing::warn!(error = telemetry::chain(&error), "the census ends early");
@@ -191,7 +198,8 @@ impl Census<'_> {
         let account = worker.store.change_account(&of.organization, of.account, |account| {
             let since = account.deletion.missing_since;
             first = since.is_none() && account.status.connected();
-            again = since.is_some_and(|since| since <= known::before(worker, APART)) && account.status.connected();
+            again =
+                since.is_some_and(|since| since <= known::before(worker, MISSING_FOR)) && account.status.connected();
             if !first {
                 return Change::Keep;
             }

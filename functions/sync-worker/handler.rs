@@ -42,7 +42,7 @@ use shared::{
         window::{Brake, Cadence},
     },
     linking::Linking,
-    merge::{MergeClient, RateBudget},
+    merge::{MergeClient, MergeError, RateBudget},
     queue::Queue,
     store::Store,
     telemetry::{self, Metric},
@@ -155,14 +155,16 @@ pub async fn handle(worker: &Worker, event: SqsEvent, invocation: &Invocation) -
     let mut answer = SqsBatchResponse::default();
     for record in event.records {
         let work = AssertUnwindSafe(apply(worker, &record, invocation)).catch_unwind();
-        let failure = match work.await {
+        let pause = match work.await {
             Ok(Ok(())) => continue,
-            Ok(Err(error)) => telemetry::chain(&error),
-            Err(_) => "the worker panicked".to_owned(),
+            Ok(Err(WorkError::NotNow(error))) => match waits(worker, &record, &error) {
+                Some(pause) => pause,
+                None => continue,
+            },
+            Ok(Err(error)) => failed(&record, &telemetry::chain(&error)),
+            Err(_) => failed(&record, "the worker panicked"),
         };
-        tracing::error!(error = failure, message_id = record.message_id, "a message failed");
-        telemetry::count(Metric::MessageFailed, 1);
-        put_off(worker, &record).await;
+        put_off(worker, &record, pause).await;
         let mut item = BatchItemFailure::default();
         item.item_identifier = record.message_id.unwrap_or_default();
         answer.batch_item_failures.push(item);
@@ -173,15 +175,45 @@ pub async fn handle(worker: &Worker, event: SqsEvent, invocation: &Invocation) -
 /// The longest that a failed message waits for its next receive.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
+/// The first pause of a message that waits for Merge, on the schedule's clock.
+const FIRST_WAIT: Duration = Duration::from_secs(60);
+
+/// How often such a message is tried; with the next receive but one it would be a dead letter.
+const TRIES: u32 = 4;
+
+fn receives(record: &SqsMessage) -> u32 {
+    record.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1)
+}
+
 /// A failed message is seen again soon, and later each time: four more receives reach the dead-letter queue after some
-/// seven minutes. If this fails too, the queue's own timeout applies.
-async fn put_off(worker: &Worker, record: &SqsMessage) {
-    let receives =
-        record.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1_u32);
-    let pause = Duration::from_secs(5) * 4_u32.saturating_pow(receives.clamp(1, 5) - 1);
+/// seven minutes. The pause until then.
+fn failed(record: &SqsMessage, why: &str) -> Duration {
+    tracing::error!(error = why, message_id = record.message_id, "a message failed");
+    telemetry::count(Metric::MessageFailed, 1);
+    Duration::from_secs(5) * 4_u32.saturating_pow(receives(record).clamp(1, 5) - 1)
+}
+
+/// A message waits as long as Merge says, or longer each time. `None`: no more; the next one of its kind comes by itself.
+fn waits(worker: &Worker, record: &SqsMessage, error: &MergeError) -> Option<Duration> {
+    let (tries, error_text) = (receives(record), telemetry::chain(error));
+    if tries >= TRIES {
+        tracing::warn!(
+            error = error_text,
+            message_id = record.message_id,
+            "Merge has not served a message; it is let go"
+        );
+        return None;
+    }
+    tracing::info!(error = error_text, message_id = record.message_id, "a message waits until Merge serves it");
+    let longer_each_time = FIRST_WAIT * 4_u32.saturating_pow(tries.max(1) - 1);
+    Some(error.retry_after().unwrap_or_else(|| worker.settings.clock.real(longer_each_time)))
+}
+
+/// Shows a message again after a pause. If this fails, the queue's own timeout applies.
+async fn put_off(worker: &Worker, record: &SqsMessage, pause: Duration) {
     let Some(handle) = &record.receipt_handle else { return };
     if let Err(error) = worker.queue.put_off(handle, pause.min(LONGEST_PAUSE)).await {
-        tracing::warn!(error = telemetry::chain(&error), "a failed message keeps the queue's visibility timeout");
+        tracing::warn!(error = telemetry::chain(&error), "a message keeps the queue's visibility timeout");
     }
 }
 

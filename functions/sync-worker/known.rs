@@ -76,7 +76,7 @@ fn is_recent(worker: &Worker, stored: Option<&StoredSyncStatus>) -> bool {
     stored.is_some_and(|stored| before(worker, RECENT) < stored.read_at)
 }
 
-/// A poll comes right after a webhook led to everything there is.
+/// A poll comes right after a webhook led to everything there is, and nobody has asked for more.
 pub fn poll_is_needless(
     worker: &Worker,
     account: &LinkedAccount,
@@ -90,7 +90,7 @@ pub fn poll_is_needless(
         let open = checkpoint.is_some_and(|checkpoint| checkpoint.window.is_some());
         !open && row.readable(checkpoint.and_then(|checkpoint| checkpoint.upper)).is_none()
     });
-    well && account.facts.initial_sync_completed && all_read
+    well && account.facts.initial_sync_completed && account.facts.full_read.is_none() && all_read
 }
 
 /// Whether Merge finished a sync, some while ago, that nothing has led us to.

@@ -19,4 +19,7 @@ pub enum WorkError {
     Linking(#[from] LinkError),
     #[error("Merge failed where no later attempt is planned")]
     Merge(#[from] MergeError),
+    /// No failure: the message is received again later, a few times.
+    #[error("Merge does not serve this now, and no account is waiting for it")]
+    NotNow(#[source] MergeError),
 }

@@ -1,8 +1,6 @@
 //! Fetching one page: within the account's allowance, with the window's bounds, and with Merge's refusals sorted by what
 //! follows from them.
 
-use std::time::Duration;
-
 use jiff::{SignedDuration, Timestamp};
 use shared::{
     domain::window::OpenWindow,
@@ -15,9 +13,6 @@ use super::{
     Worker,
     endpoint_sync::{End, EndpointSync},
 };
-
-/// A worker waits so long for the account's allowance; beyond that the account is woken later.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// How often a cursor that Merge refuses is tried before the window begins again.
 const CURSOR_ATTEMPTS: u32 = 3;
@@ -98,7 +93,7 @@ impl EndpointSync<'_> {
 
 /// Takes a call out of an account's allowance. Waits a little for it; otherwise says from when on it may be made.
 pub async fn take_budget(worker: &Worker, budget: &RateBudget) -> Result<(), Timestamp> {
-    let Err(until) = budget.take_within(LONGEST_WAIT).await else { return Ok(()) };
+    let Err(until) = budget.take_within(RateBudget::LONGEST_WAIT).await else { return Ok(()) };
     let wait = SignedDuration::try_from(until.saturating_duration_since(Instant::now()));
     Err(worker.now().checked_add(wait.unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX))
 }

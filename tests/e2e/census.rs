@@ -72,6 +72,27 @@ fn what_is_gone_at_merge_is_noticed_twice_before_it_counts() {
 }
 
 #[test]
+fn a_census_that_merge_interrupts_goes_on_when_it_serves_again() {
+    alone(setup, async |system| {
+        let api = system.api("org_acme").await;
+        let account = system.connect_and_sync(&api, "hris", "bamboohr").await;
+        silence(system).await;
+        system.sandbox().act(&account.merge_id, "relink-needed", json!({})).await;
+        let route = "GET /api/hris/v1/linked-accounts";
+        for fault in [
+            json!({"route": route, "times": 1, "status": 503}),
+            json!({"route": route, "times": 1, "status": 429, "retry_after": 1}),
+        ] {
+            system.sandbox().post("/faults", fault).await;
+        }
+        census(system, 1).await;
+        assert_eq!(system.counted("MessageFailed"), 0, "it has waited");
+        let shown = api.until_health(&account.id, "action_needed", Some("invalid_credentials")).await;
+        assert_eq!(shown["status"], "RELINK_NEEDED");
+    });
+}
+
+#[test]
 fn what_is_nobodys_here_is_told_to_the_operator() {
     alone(setup, async |system| {
         let api = system.api("org_acme").await;

@@ -24,6 +24,7 @@ mod health;
 mod held_deletions;
 mod hundred_thousand;
 mod issues;
+mod large_records;
 mod least_privilege;
 mod limits;
 mod load;

@@ -1,9 +1,15 @@
 //! Relink: the same account, repaired. An abandoned one changes nothing that worked.
 
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
 use serde_json::json;
+use shared::domain::{
+    ids::{AccountId, MergeLinkedAccountId, OrganizationId},
+    message::{AccountRef, Message, Work},
+};
 
 use crate::harness::{
-    BOUND, Connected, Outcome, Setup, SharedStack, Snapshot, System, all_equal, assert_equal, hris_models, until,
+    BOUND, Connected, Outcome, Setup, SharedStack, Snapshot, System, all_equal, alone, assert_equal, hris_models, until,
 };
 
 static STACK: SharedStack = SharedStack::new(Setup::default);
@@ -133,5 +139,44 @@ fn a_relink_that_leads_elsewhere_deletes_nothing_until_it_is_confirmed() {
         .await;
         assert_equal(system, &api, &account, &["hris.Employee"]).await;
         api.patch(&path, json!({"deletions_held": true}), 400).await;
+    });
+}
+
+#[test]
+fn what_a_crash_left_of_a_release_is_made_up_for_by_a_poll() {
+    let setup = || Setup::default().without_schedule().variable("sync-worker", "WINDOW_OVERLAP_SECONDS", "0");
+    alone(setup, async |system| {
+        let api = system.api("org_released").await;
+        let account = system.connect_and_sync(&api, "hris", "bamboohr").await;
+        system.webhooks_settled().await;
+        system.idle().await;
+        let row = format!("ACCOUNT#{}", account.id);
+        let set = async |name, value| system.tables().set("ORG#org_released", &row, name, value).await;
+        let now = || AttributeValue::S(Timestamp::now().to_string());
+
+        // A relink leads elsewhere, where much is gone.
+        set("notes.deletions_held_since", now()).await;
+        let gone = system.sandbox().mark(&account.merge_id, "delete-records", "hris.Employee", 9).await;
+        system.sandbox().sync(&account.merge_id).await;
+        system.webhooks_settled().await;
+        system.idle().await;
+        let deleted = async || {
+            let now = Snapshot::take(&api, &account.id, &["hris.Employee"]).await?;
+            let deleted = now.tombstones().len();
+            if deleted == gone.len() { Ok(()) } else { Err(format!("{deleted} of {}", gone.len())) }
+        };
+        assert!(deleted().await.is_err(), "nothing is deleted");
+
+        // Somebody says that it is meant so; nobody gets to queue the full read.
+        set("facts.full_read", AttributeValue::M([("since".to_owned(), now())].into())).await;
+        set("notes.deletions_held_since", AttributeValue::Null(true)).await;
+        let of = AccountRef {
+            organization: OrganizationId::parse("org_released").expect("an organization"),
+            account: AccountId::parse(&account.id).expect("an account"),
+        };
+        let merge_id = MergeLinkedAccountId::parse(account.merge_id.as_str()).expect("Merge's id");
+        system.send(&Message::new(merge_id, Work::Poll { of, minute: 1 })).await;
+        until("the deletions are made up for", BOUND, deleted).await;
+        assert_equal(system, &api, &account, &["hris.Employee"]).await;
     });
 }

@@ -299,13 +299,14 @@ export function createAccountsFlow({ config, api, store, language, notices, focu
         focus(find(id)?.open_issues.length ? `issues-${id}` : `account-${id}`);
       }),
 
-    /** A fresh login led to a different account, and that is meant so. @param {string} id */
-    confirmElsewhere: (id) =>
+    /** A fresh login led to a different account, and that is meant so. @param {LinkedAccount} account as it was shown */
+    confirmElsewhere: ({ id, deletions_held_for }) =>
       during(`elsewhere-${id}`, id, async () => {
-        replaced(await api.change(id, { deletions_held: false }));
+        // Refused, too, when a login has led elsewhere since: the next look shows where.
+        hurry();
+        replaced(await api.change(id, { deletions_held: false, deletions_held_for }));
         store.announce(language.t("announce.elsewhere_confirmed"));
         focus(`account-${id}`);
-        hurry();
       }),
 
     /** Takes a person to an account's row. @param {string} id */

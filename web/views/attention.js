@@ -31,7 +31,7 @@ export function elsewhereView(page, account) {
             class: "button-link",
             working: state.busy[`elsewhere-${id}`],
             describedBy: `elsewhere-text-${id}`,
-            onPress: () => actions.confirmElsewhere(id),
+            onPress: () => actions.confirmElsewhere(account),
           },
           language.t("elsewhere.confirm"),
         ),

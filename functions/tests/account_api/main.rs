@@ -8,6 +8,7 @@ mod limits;
 mod linking;
 mod manage;
 mod once;
+mod queue;
 mod reading;
 mod tenancy;
 mod world;

@@ -1,7 +1,8 @@
 //! An account's life after it was connected: relink, rename, sync, delete.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
-use shared::domain::account::{AccountStatus, fingerprint};
+use shared::domain::account::{AccountStatus, LinkedAccount, fingerprint};
 
 use crate::world::{World, run};
 
@@ -218,5 +219,83 @@ fn a_sync_is_asked_for_and_says_what_the_provider_does() {
         assert!(["requested", "unavailable"].contains(&full["provider_resync"].as_str().unwrap()), "{full}");
         sync(json!({"models": ["crm.Account"]})).await.refused(400, "invalid_request");
         sync(json!({"mode": "half"})).await.refused(400, "invalid_request");
+    });
+}
+
+#[test]
+fn a_sync_that_could_not_be_queued_is_queued_by_its_repeat() {
+    run(async {
+        let world = World::new().await;
+        let id = world.connect("acme", "k1").await;
+        let route = format!("POST /v1/linked-accounts/{id}/sync");
+        for (mode, key) in [("changes", "a-click"), ("full", "another")] {
+            let body = json!({"mode": mode});
+            let named = || world.ask_named("acme", key, &route, body.clone());
+            let failed = async { (named().await, world.ask("acme", &route, body.clone()).await) };
+            let (first, second) = world.queue.missing(failed).await;
+            first.refused(500, "internal");
+            second.refused(500, "internal");
+            named().await.expect(202);
+            assert_eq!(world.queue.waiting().await, 1, "what is answered 202 is queued");
+
+            // Whoever asks in the same moment asks for the same sync, which the timeline shows once.
+            world.ask("acme", &route, body).await.expect(202);
+            let events =
+                world.ask("acme", format!("GET /v1/linked-accounts/{id}/events"), Value::Null).await.expect(200);
+            let told = |event: &&Value| event["type"] == "sync_requested" && event["detail"]["mode"] == mode;
+            assert_eq!(world.queue.waiting().await, events["results"].as_array().unwrap().iter().filter(told).count());
+        }
+    });
+}
+
+#[test]
+fn deletions_go_on_for_what_the_account_led_to_when_it_was_decided() {
+    run(async {
+        let world = World::new().await;
+        let id = world.connect("acme", "k1").await;
+        let patch = |body: Value| world.ask("acme", format!("PATCH /v1/linked-accounts/{id}"), body);
+        let leads_to = async |slug: &str| {
+            let held = |account: &mut LinkedAccount| {
+                account.integration.slug = slug.to_owned();
+                account.notes.deletions_held_since.get_or_insert(Timestamp::now());
+            };
+            world.change(&id, held).await;
+        };
+        leads_to("hibob").await;
+        let shown = patch(json!({"display_name": "Payroll"})).await.expect(200);
+        let meant = &shown["deletions_held_for"];
+        let decided = json!({"display_name": "Bob", "deletions_held": false, "deletions_held_for": meant});
+
+        // Somebody relinks it again before the answer comes.
+        leads_to("personio").await;
+        patch(decided.clone()).await.refused(409, "conflict");
+        let account = world.account(&id).await;
+        assert!(account.notes.deletions_held_since.is_some() && account.facts.full_read.is_none());
+        assert_eq!(account.display_name.as_deref(), Some("Payroll"), "all of it or nothing");
+
+        leads_to("hibob").await;
+        let shown = patch(decided).await.expect(200);
+        assert_eq!((&shown["deletions_held"], &shown["deletions_held_for"]), (&json!(false), &Value::Null));
+        assert_eq!(shown["display_name"], "Bob");
+        patch(json!({"deletions_held_for": "a"})).await.refused(400, "invalid_request");
+    });
+}
+
+#[test]
+fn a_release_whose_full_read_could_not_be_queued_has_asked_for_it() {
+    run(async {
+        let world = World::new().await;
+        let id = world.connect("acme", "k1").await;
+        world.change(&id, |account| account.notes.deletions_held_since = Some(Timestamp::now())).await;
+        let release = || {
+            let body = json!({"deletions_held": false});
+            world.ask("acme", format!("PATCH /v1/linked-accounts/{id}"), body)
+        };
+        world.queue.missing(release()).await.refused(500, "internal");
+        let account = world.account(&id).await;
+        assert_eq!(account.notes.deletions_held_since, None);
+        assert!(account.facts.full_read.is_some(), "the next poll reads everything again");
+        release().await.expect(200);
+        assert_eq!(world.queue.waiting().await, 1, "and a repeat makes it soon");
     });
 }

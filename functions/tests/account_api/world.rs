@@ -34,6 +34,7 @@ use shared::store::accounts::Change;
 use tokio::runtime::Runtime;
 
 use crate::answer::Answer;
+use crate::queue::WorkQueue;
 
 pub struct World {
     pub linking: Linking,
@@ -46,6 +47,7 @@ pub struct World {
     accounts: Accounts,
     records: Records,
     database: aws_sdk_dynamodb::Client,
+    pub queue: WorkQueue,
     _aws: Aws,
     _sandbox: Sandbox,
 }
@@ -79,7 +81,7 @@ impl World {
         let store = Store::new(aws_sdk_dynamodb::Client::new(&sdk), table("AccountsTable"), table("RecordsTable"));
         let secret = [("MERGE_BASE_URL", base_url.as_str()), ("MERGE_API_KEY_SECRET", "secret")];
         let merge = MergeClient::new(&section::<config::Merge>(&secret), ApiKey::new("dev-api-key")).unwrap();
-        let queue = Queue::new(&sdk, &config::Queue { url: queue.url.clone() });
+        let sender = Queue::new(&sdk, &config::Queue { url: queue.url.clone() });
         let cipher = TokenCipher::new(&sdk, &config::TokenKey { id: key.arn.clone() });
         let retention: config::Retention = section(&[]);
         let identity: config::Identity = section(variables);
@@ -102,7 +104,7 @@ impl World {
             },
             exchanges: Exchanges {
                 linking: core.clone(),
-                queue: queue.clone(),
+                queue: sender.clone(),
                 identity: identity.clone(),
                 refused: section(variables),
                 limit: section(variables),
@@ -118,14 +120,14 @@ impl World {
             },
             deletes: Deletes {
                 store: store.clone(),
-                queue: queue.clone(),
+                queue: sender.clone(),
                 identity: identity.clone(),
                 retention: retention.clone(),
                 limit: section(variables),
             },
             accounts: Accounts {
                 linking: core.clone(),
-                queue,
+                queue: sender,
                 identity: identity.clone(),
                 models: section(&[]),
                 clock: Clock::REAL,
@@ -138,6 +140,7 @@ impl World {
             sandbox,
             browser: config::tls::http_client().unwrap(),
             database: aws_sdk_dynamodb::Client::new(&sdk),
+            queue: WorkQueue::new(&sdk, &queue.url),
             _aws: aws,
             _sandbox: sandbox_server,
         }

@@ -11,7 +11,6 @@ use shared::domain::account::LinkedAccount;
 use shared::domain::endpoint::Endpoint;
 use shared::domain::ids::OrganizationId;
 use shared::domain::message::{AccountRef, Decision, Message, SyncMode, Work};
-use shared::store::accounts::Change;
 use shared::store::brake::Held;
 use shared::store::events::EventKind;
 use uuid::Uuid;
@@ -199,7 +198,7 @@ async fn decide(
 async fn release(connection: &Connection, output: &Output, asked: &cli::Release) -> Result<(), Failure> {
     let account = crate::account::load(&connection.store, asked.account).await?;
     let said = |released: bool| output.object(&json!({"account": account.id, "released": released}));
-    let Some(since) = account.notes.deletions_held_since else {
+    let (Some(since), Some(meant)) = (account.notes.deletions_held_since, account.held_for()) else {
         let nothing = "no relink holds its deletions; those of the brake: tether brake approve";
         return if output.json { said(false) } else { output.line(nothing) };
     };
@@ -211,24 +210,18 @@ async fn release(connection: &Connection, output: &Output, asked: &cli::Release)
     let question =
         format!("Does the customer mean {system}, as it is connected now? What it does not have is deleted.");
     output.confirm(&question, asked.consent.yes)?;
+
+    // The same write asks for the full read; the message makes it soon, and a poll does it if this ends before.
     let event = operator::event(EventKind::DeletionsReleased);
-    let mut released = false;
-    let changed = connection.store.change_account(&account.organization, account.id, |account| {
-        released = account.notes.deletions_held_since.take().is_some();
-        if !released {
-            return Change::Keep;
-        }
-        account.updated_at = event.at;
-        Change::Write
-    });
-    changed.await?.ok_or_else(|| Failure::NoAccount(account.id.to_string()))?;
-    if released {
-        connection.store.add_event(account.id, &event, Uuid::new_v4(), connection.history).await?;
-        let of = AccountRef { organization: account.organization.clone(), account: account.id };
-        let (requested_at, request) = (event.at, Uuid::new_v4());
-        let work = Work::Sync { of, mode: SyncMode::Full, models: Vec::new(), requested_at, request };
-        connection.queue.send(&Message::new(account.merge_id.clone(), work)).await?;
+    let release = |account: &mut LinkedAccount| account.release_deletions(&meant, event.at);
+    if !operator::change(connection, &account, &event, release).await? {
+        let why = "somebody released them meanwhile, or a relink led elsewhere again: look at them once more";
+        return Err(Failure::Usage(why.to_owned()));
     }
+    let of = AccountRef { organization: account.organization.clone(), account: account.id };
+    let (requested_at, request) = (event.at, Uuid::new_v4());
+    let work = Work::Sync { of, mode: SyncMode::Full, models: Vec::new(), requested_at, request };
+    connection.queue.send(&Message::new(account.merge_id.clone(), work)).await?;
     let done = format!("released: everything of {system} is read again, and what it does not have is deleted");
-    if output.json { said(released) } else { output.line(done) }
+    if output.json { said(true) } else { output.line(done) }
 }

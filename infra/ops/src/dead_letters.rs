@@ -263,8 +263,10 @@ async fn redrive(connection: &Connection, output: &Output, asked: &cli::Redrive)
     let mut turns = turns(asked.rate);
     let done = each_chosen(connection, &asked.letters, async |read: &Read| {
         turns.tick().await;
-        connection.dead_letters.redrive(&read.letter).await?;
-        note(connection, read, "redriven").await
+        // In this order a run that is cut off here at worst sends and says twice what the next one finds.
+        connection.dead_letters.send_again(&read.letter).await?;
+        note(connection, read, "redriven").await?;
+        Ok(connection.dead_letters.discard(&read.letter).await?)
     });
     summary(output, "redriven", done.await?)
 }

@@ -9,9 +9,7 @@ use serde_json::json;
 use shared::domain::account::LinkedAccount;
 use shared::domain::ids::OrganizationId;
 use shared::domain::issue::{Issue, IssueStatus};
-use shared::store::accounts::Change;
 use shared::store::events::EventKind;
-use uuid::Uuid;
 
 use crate::cli;
 use crate::connection::Connection;
@@ -145,21 +143,12 @@ async fn acknowledge(connection: &Connection, output: &Output, asked: &cli::Ackn
     let question = format!("Acknowledge {kind} of account {whose}? Nobody is told of it until it comes back.");
     output.confirm(&question, asked.consent.yes)?;
 
-    // 2. Change the account over whatever the functions write meanwhile, and note it.
+    // 2. Change the account, and note it.
     let event = operator::event(EventKind::IssueAcknowledged).with("kind", kind.as_str());
-    let mut done = false;
-    let changed = connection.store.change_account(&account.organization, account.id, |account| {
-        done = account.issues.get_mut(&asked.issue).is_some_and(|issue| issue.acknowledge(event.at));
-        if !done {
-            return Change::Keep;
-        }
-        account.updated_at = event.at;
-        Change::Write
-    });
-    changed.await?.ok_or_else(|| Failure::NoAccount(account.id.to_string()))?;
-    if done {
-        connection.store.add_event(account.id, &event, Uuid::new_v4(), connection.history).await?;
-    }
+    let acknowledge = |account: &mut LinkedAccount| {
+        account.issues.get_mut(&asked.issue).is_some_and(|issue| issue.acknowledge(event.at))
+    };
+    let done = operator::change(connection, &account, &event, acknowledge).await?;
     match (output.json, done) {
         (true, _) => said(done),
         (false, true) => output.line(format!("acknowledged {kind} of account {whose}")),

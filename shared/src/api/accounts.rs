@@ -38,6 +38,8 @@ pub struct AccountView {
     pub duplicate_ignored: bool,
     /// A relink led to another system or organization: nothing is deleted until somebody says that it is meant so.
     pub deletions_held: bool,
+    /// Names what the relink led to; sent back when it is meant so.
+    pub deletions_held_for: Option<String>,
     /// Every model's complete history is stored.
     pub initial_sync_completed: bool,
     /// Live records over all models.
@@ -124,6 +126,7 @@ impl AccountView {
             is_duplicate: account.is_duplicate,
             duplicate_ignored: account.duplicate_ignored,
             deletions_held: account.notes.deletions_held_since.is_some(),
+            deletions_held_for: account.held_for(),
             initial_sync_completed: account.facts.initial_sync_completed,
             records: account.facts.records,
             data_fresh_as_of: account.facts.data_fresh_as_of,
@@ -146,6 +149,7 @@ impl AccountView {
             is_duplicate: None,
             duplicate_ignored: false,
             deletions_held: false,
+            deletions_held_for: None,
             initial_sync_completed: false,
             records: 0,
             data_fresh_as_of: None,
@@ -180,6 +184,10 @@ pub struct PatchAccount {
     /// `false`: the relink to another system or organization is meant so; deletions go on, after a full sync.
     #[serde(default)]
     pub deletions_held: Option<bool>,
+    /// As the account showed it to whoever decided: if a relink has led elsewhere since, nothing is changed. Left out:
+    /// whatever it leads to now.
+    #[serde(default)]
+    pub deletions_held_for: Option<String>,
 }
 
 /// Tells `null` from a field that is left out.

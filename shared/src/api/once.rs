@@ -59,7 +59,11 @@ impl<'a> Once<'a> {
         let writer = ambient::uuid();
         match store.begin_once(&named, writer, ambient::now()).await? {
             Begun::First => Ok(Asked::First(Self { store, claim: Some((named, writer)) })),
-            Begun::Ended(answer) => Ok(Asked::Again(serde_json::from_str(&answer).map_err(Problem::internal)?)),
+            Begun::Ended(answer) => Ok(match serde_json::from_str(&answer) {
+                Ok(kept) => Asked::Again(kept),
+                // Another release has kept it in another shape. To do it again harms nothing.
+                Err(_) => Asked::First(Self { store, claim: None }),
+            }),
             Begun::Running => {
                 let problem = Problem::new(Code::RequestInProgress, "The same request is being answered; ask again.");
                 Err(problem.retry_after(SOON))

@@ -106,6 +106,40 @@ pub struct LinkedAccount {
     pub version: u64,
 }
 
+impl LinkedAccount {
+    /// Names what a relink led to, while that holds deletions: whoever lets them go on has looked at this system of this
+    /// organization, and means no other.
+    pub fn held_for(&self) -> Option<String> {
+        self.notes.deletions_held_since?;
+        let organization = self.notes.end_user_organization.as_deref().unwrap_or_default();
+        Some(fingerprint(&format!("{} {organization}", self.integration.slug)))
+    }
+
+    /// Lets deletions go on that a relink holds. What was held back is found by a full read, which is asked for here: the
+    /// same write holds both. `false`: nothing is held, or by a relink that led elsewhere than to what was meant.
+    pub fn release_deletions(&mut self, meant: &str, now: Timestamp) -> bool {
+        if self.held_for().as_deref() != Some(meant) {
+            return false;
+        }
+        self.notes.deletions_held_since = None;
+        self.ask_in_full(BTreeSet::new(), now);
+        true
+    }
+
+    /// Asks for a full read of these lists, by endpoint slug; none: all. It stands until every list is through with it.
+    pub fn ask_in_full(&mut self, mut lists: BTreeSet<String>, mut since: Timestamp) {
+        if let Some(standing) = self.facts.full_read.take() {
+            // Whoever asked for all lists earlier gets them read in full once more with these.
+            lists = match lists.is_empty() || standing.lists.is_empty() {
+                true => BTreeSet::new(),
+                false => &lists | &standing.lists,
+            };
+            since = since.max(standing.since);
+        }
+        self.facts.full_read = Some(FullRead { since, lists });
+    }
+}
+
 /// What is kept about an account beside its syncs, so that nothing is told twice and nothing is forgotten.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -22,6 +22,9 @@ struct State {
 }
 
 impl RateBudget {
+    /// So long a call waits for its turn; beyond that the account is looked at later, and nothing sleeps past its end.
+    pub const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
     /// A full budget under a plan of so many requests a minute.
     pub fn new(requests_per_minute: u32) -> Self {
         let plan = f64::from(requests_per_minute.max(2));
@@ -43,13 +46,6 @@ impl RateBudget {
             sleep_until(until).await;
         }
         Ok(())
-    }
-
-    /// Waits until a call may be made, however long, and takes it.
-    pub async fn take(&self) {
-        while let Err(until) = self.try_take() {
-            sleep_until(until).await;
-        }
     }
 
     /// Takes a call, or says when to ask again.

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use super::budget::RateBudget;
 use super::client::{Call, MergeClient};
@@ -41,7 +42,7 @@ pub struct CatalogueEntry {
 impl MergeClient {
     /// What Merge says about its syncs of each model of an account: `GET /{category}/v1/sync-status`, all pages. The
     /// caller has taken the first one out of the account's budget, if it has one; further ones, which no system of today
-    /// fills, are taken here.
+    /// fills, are taken here: `RateLimited`, with the time that is left, when the budget has none for a while.
     pub async fn sync_status(
         &self,
         category: Category,
@@ -111,7 +112,10 @@ impl MergeClient {
                 Some(next) => cursor = Some(walk.step(name, next)?),
             }
             if let Some(budget) = budget {
-                budget.take().await;
+                budget.take_within(RateBudget::LONGEST_WAIT).await.map_err(|until| {
+                    let left = until.saturating_duration_since(Instant::now());
+                    MergeError::new(ErrorKind::RateLimited, name).after(Some(left)).because(Spent)
+                })?;
             }
         }
     }
@@ -170,6 +174,10 @@ impl Walk {
         Ok(next)
     }
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("the account's budget is spent for now")]
+struct Spent;
 
 #[derive(Debug, thiserror::Error)]
 #[error("the list does not end: a cursor came twice, or too many came")]

@@ -91,9 +91,8 @@ impl DeadLetters {
         show.visibility_timeout(0).send().await.map(|_| ()).map_err(unavailable)
     }
 
-    /// Sends a message to the worker again, then takes it away from here. A crash in between sends it twice, which does
-    /// no harm; within five minutes SQS makes one of them.
-    pub async fn redrive(&self, letter: &DeadLetter) -> Result<(), QueueError> {
+    /// Sends a message to the worker again; here it stays. Twice does no harm, and within five minutes SQS makes it once.
+    pub async fn send_again(&self, letter: &DeadLetter) -> Result<(), QueueError> {
         let send = self
             .client
             .send_message()
@@ -101,8 +100,7 @@ impl DeadLetters {
             .message_group_id(&letter.group)
             .message_deduplication_id(format!("d:{}", letter.id))
             .message_body(&letter.body);
-        send.send().await.map_err(unavailable)?;
-        self.discard(letter).await
+        send.send().await.map(|_| ()).map_err(unavailable)
     }
 
     /// Takes a message away for good.

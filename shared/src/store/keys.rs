@@ -163,9 +163,18 @@ pub fn below(parent_key: &str) -> String {
     format!("{parent_key}/")
 }
 
-/// `hash` names the content, so that parts of two versions never mix.
-pub fn part(account: AccountId, endpoint: &Endpoint, record_key: &str, hash: &str, part: usize) -> Key {
-    Key::new(part_shard(account, endpoint, shard_of(endpoint, record_key)), format!("{record_key}#{hash}#{part:04}"))
+/// `hash` names the content and `dictionary` how it is packed, so that no name ever stands for other bytes. Parts that were
+/// packed with the first dictionary, or before there was one, are named by their content alone.
+pub fn part(
+    account: AccountId,
+    endpoint: &Endpoint,
+    record_key: &str,
+    (hash, dictionary): (&str, Option<u32>),
+    part: usize,
+) -> Key {
+    let packed = dictionary.filter(|number| *number > 1).map(|number| format!(".{number}")).unwrap_or_default();
+    let pk = part_shard(account, endpoint, shard_of(endpoint, record_key));
+    Key::new(pk, format!("{record_key}#{hash}{packed}#{part:04}"))
 }
 
 /// FNV-1a: stable across builds, and spread enough for eight shards. Records of a nested list lie together with the
@@ -201,6 +210,13 @@ mod tests {
         for user in ["a", "b", "c"] {
             assert_eq!(shard_of(users, &format!("project/{user}")), shard_of(users, "project/other"));
         }
+    }
+
+    #[test]
+    fn what_is_packed_otherwise_lies_elsewhere() {
+        let part = |dictionary| part(AccountId::new(Uuid::nil()), &Endpoint::all()[0], "a", ("cafe", dictionary), 0).sk;
+        assert_eq!(part(None), "a#cafe#0000", "as it was named before there was a dictionary");
+        assert_eq!([Some(1), Some(2), Some(3)].map(part), ["a#cafe#0000", "a#cafe.2#0000", "a#cafe.3#0000"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
 
 use super::{
     Fault, Store, StoreError,
@@ -50,6 +51,18 @@ impl Counter {
     }
 }
 
+/// A turn: what is done for an account once in a while, whoever asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// Names it, for whoever took it and for those who came too late for one of their own: what they do under this name,
+    /// they do once.
+    pub id: Uuid,
+    /// When it was taken.
+    pub at: Timestamp,
+    /// The caller has taken it.
+    pub is_new: bool,
+}
+
 impl Store {
     /// Adds `by` to one of the organization's counters of this minute, which share a row, and answers its value. Counting is not conditional: an
     /// attempt whose answer was lost may count twice, which only makes the limit stricter.
@@ -81,28 +94,34 @@ impl Store {
         Reader(&attributes).number(counter.label())
     }
 
-    /// Takes the account's turn for `purpose`, unless it was taken less than `every` ago: of many at once, one gets it.
+    /// Takes the account's turn for `purpose`, unless it was taken less than `every` ago: of many at once, one gets it,
+    /// and the others are told of that one.
     pub async fn take_turn(
         &self,
         account: AccountId,
         purpose: &str,
         every: Duration,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Turn, StoreError> {
         let key = keys::turn(account, purpose);
-        let at = time::fixed(now);
+        let turn = Turn { id: crate::ambient::uuid(), at: now, is_new: true };
         let mut item = key_of(&key);
-        item.insert("at".to_owned(), s(&at));
-        // Tells whose write it was when an answer is lost.
-        item.insert("writer".to_owned(), s(crate::ambient::uuid().to_string()));
+        item.insert("at".to_owned(), s(time::fixed(turn.at)));
+        item.insert("writer".to_owned(), s(turn.id.to_string()));
         let item = expiring(item, now.saturating_add(SignedDuration::from_hours(1)).unwrap_or(Timestamp::MAX));
         let before = now.saturating_sub(every).unwrap_or(Timestamp::MIN);
         let condition =
             Condition::new("attribute_not_exists(pk) OR #at <= :before").value(":before", s(time::fixed(before)));
         Ok(match self.put_row("take_turn", item.clone(), Some(condition)).await? {
-            Put::Written(_) => true,
+            Put::Written(_) => turn,
             // The first answer was lost and this is what it wrote.
-            Put::Refused(standing) => standing == item,
+            Put::Refused(standing) if standing == item => turn,
+            Put::Refused(standing) => {
+                let reader = Reader(&standing);
+                let at = time::parse(reader.text("at")?).ok_or_else(|| reader.corrupt("at"))?;
+                let id = Uuid::parse_str(reader.text("writer")?).map_err(|_| reader.corrupt("writer"))?;
+                Turn { id, at, is_new: false }
+            }
         })
     }
 }

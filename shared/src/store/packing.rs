@@ -5,7 +5,8 @@
 //! which dictionary it was packed with; one that names none was packed before there was any.
 //!
 //! Rows outlive releases: a dictionary never changes once it was released. A better one is another, with the next number,
-//! and a release reads it before one packs with it, so that functions of two releases read each other's rows.
+//! and a release reads it before one packs with it, so that functions of two releases read each other's rows. The number is
+//! part of the names of a large record's parts.
 
 use std::io;
 use std::sync::OnceLock;

@@ -1,5 +1,5 @@
 //! Records: Merge's objects, byte for byte, compressed. A record larger than an item is stored in parts, written
-//! before their head and named by the content they belong to.
+//! before their head and named by the content they belong to and by how it is packed.
 
 use std::collections::HashMap;
 
@@ -34,6 +34,15 @@ pub struct Record {
     pub data: String,
 }
 
+/// A record as it lies in its row: packed, its content perhaps in parts. What is small here may be large once it is opened:
+/// so many are read at once, and each is opened when it is needed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PackedRecord {
+    pub key: String,
+    pub deleted: bool,
+    item: Item,
+}
+
 impl Store {
     /// What is stored of these records, without their content; read consistently. `keys` are distinct.
     pub async fn stored(
@@ -52,10 +61,9 @@ impl Store {
         account: AccountId,
         endpoint: &Endpoint,
         keys: &[&str],
-    ) -> Result<HashMap<String, Record>, StoreError> {
+    ) -> Result<HashMap<String, PackedRecord>, StoreError> {
         let items = self.batch_get(account, endpoint, keys, None).await?;
-        let read = items.iter().map(|item| self.record_of(account, endpoint, item));
-        Ok(try_join_all(read).await?.into_iter().map(|record| (record.key.clone(), record)).collect())
+        items.into_iter().map(|item| packed(item).map(|record| (record.key.clone(), record))).collect()
     }
 
     /// Stores a version of a record. `false`: a newer one is there, or one of a later worker.
@@ -75,7 +83,8 @@ impl Store {
             let parts = packed.chunks(LARGEST_INLINE).enumerate();
             let hash = incoming.hash.to_string();
             try_join_all(parts.map(|(part, bytes)| {
-                let mut item = key_of(&keys::part(account, endpoint, &incoming.key, &hash, part));
+                let name = (hash.as_str(), Some(packing::CURRENT));
+                let mut item = key_of(&keys::part(account, endpoint, &incoming.key, name, part));
                 item.insert("d".to_owned(), b(bytes.to_vec()));
                 self.put_part(item)
             }))
@@ -123,7 +132,7 @@ impl Store {
         .map(|_| ())
     }
 
-    /// Records of one shard in key order after `after`, at most `limit`, up to about `bytes` of stored content.
+    /// Records of one shard in key order after `after`, at most `limit`, and no more than a megabyte as they are stored.
     /// The flag says whether the shard has more.
     pub async fn shard_page(
         &self,
@@ -132,7 +141,7 @@ impl Store {
         shard: u8,
         after: Option<&str>,
         limit: i32,
-    ) -> Result<(Vec<Record>, bool), StoreError> {
+    ) -> Result<(Vec<PackedRecord>, bool), StoreError> {
         let pk = keys::record_shard(account, endpoint, shard);
         let start = after.map(|sk| Item::from([("pk".to_owned(), s(&pk)), ("sk".to_owned(), s(sk))]));
         let answer = with_retries("Query records", || async {
@@ -150,8 +159,7 @@ impl Store {
         .await?;
         let Some(answer) = answer else { return Ok((Vec::new(), false)) };
         let more = answer.last_evaluated_key.is_some();
-        let items = answer.items.unwrap_or_default();
-        let records = try_join_all(items.iter().map(|item| self.record_of(account, endpoint, item))).await?;
+        let records = answer.items.unwrap_or_default().into_iter().map(packed).collect::<Result<_, _>>()?;
         Ok((records, more))
     }
 
@@ -193,27 +201,33 @@ impl Store {
         Ok(found)
     }
 
-    async fn record_of(&self, account: AccountId, endpoint: &Endpoint, item: &Item) -> Result<Record, StoreError> {
+    /// Opens a record.
+    pub async fn open(
+        &self,
+        account: AccountId,
+        endpoint: &Endpoint,
+        record: &PackedRecord,
+    ) -> Result<Record, StoreError> {
+        let PackedRecord { key, deleted, item } = record;
         let reader = Reader(item);
-        let key = reader.text("sk")?.to_owned();
+        let dictionary: Option<u32> = item.get("z").map(|_| reader.number("z")).transpose()?;
         let packed = match item.get("p") {
             None => reader.bytes("d")?.to_vec(),
             Some(_) => {
                 let hash: String = reader.bytes("h")?.iter().map(|byte| format!("{byte:02x}")).collect();
                 let parts = (0..reader.number::<usize>("p")?).map(|part| {
-                    let key = keys::part(account, endpoint, &key, &hash, part);
+                    let key = keys::part(account, endpoint, key, (hash.as_str(), dictionary), part);
                     async move { self.get_part(&key).await }
                 });
                 try_join_all(parts).await?.concat()
             }
         };
-        let dictionary = item.get("z").map(|_| reader.number("z")).transpose()?;
         let data = packing::unpack(&packed, dictionary).map_err(|e| reader.corrupt(format!("d: {e}")))?;
         Ok(Record {
             modified_at: reader.text("m")?.to_owned(),
-            deleted: reader.flag("x"),
+            deleted: *deleted,
             data: String::from_utf8(data).map_err(|e| reader.corrupt(format!("d: {e}")))?,
-            key,
+            key: key.clone(),
         })
     }
 
@@ -233,6 +247,11 @@ impl Store {
         let item = answer.and_then(|a| a.item).ok_or_else(missing)?;
         Ok(Reader(&item).bytes("d")?.to_vec())
     }
+}
+
+fn packed(item: Item) -> Result<PackedRecord, StoreError> {
+    let reader = Reader(&item);
+    Ok(PackedRecord { key: reader.text("sk")?.to_owned(), deleted: reader.flag("x"), item })
 }
 
 pub(super) fn stored_of(item: &Item) -> Result<Stored, StoreError> {

@@ -209,6 +209,10 @@ async fn sync_status_is_read_to_its_last_page() {
     let models: Vec<_> = rows.iter().map(|row| row.model_id.as_str()).collect();
     assert_eq!(models, ["hris.M1", "hris.M2", "hris.M3"]);
     assert_eq!(rows[0].status, SyncState::Done);
+
+    // One of them is a minute away: nobody waits for it.
+    let error = server.merge().sync_status(Category::Hris, &token(), Some(&RateBudget::new(2))).await.unwrap_err();
+    assert!(matches!(error.retry(), Retry::After(left) if left > Duration::from_secs(20)), "{error:?}");
 }
 
 #[tokio::test]

@@ -180,7 +180,7 @@ pub fn operations() -> Vec<Operation> {
             summary: "Rename an account, or ignore its duplicates.",
             request: Some(shape::<accounts::PatchAccount>()),
             answers: vec![(200, "The account.", shape::<accounts::AccountView>())],
-            problems: vec![InvalidRequest, NotFound, NotConnected, Disconnecting, TooLarge, RateLimited],
+            problems: vec![InvalidRequest, NotFound, NotConnected, Disconnecting, Conflict, TooLarge, RateLimited],
             ..write()
         },
         Operation {

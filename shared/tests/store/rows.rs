@@ -9,7 +9,7 @@ use shared::domain::{
 use shared::store::{
     accounts::{Change, Saved},
     exchange::{InFlight, Stage},
-    limits::Counter,
+    limits::{Counter, Turn},
     tick::Due,
 };
 
@@ -123,9 +123,15 @@ async fn of_many_at_once_one_has_the_turn() {
     let account = slot("acme", Category::Hris, ManyPerCategory).account;
     let take = |second| tables.store.take_turn(account, "sync-status", Duration::from_secs(15), at(second));
     let racing = join_all((0..20).map(|n| take(n % 5))).await;
-    assert_eq!(racing.into_iter().filter(|turn| *turn.as_ref().unwrap()).count(), 1);
-    assert!(!take(14).await.unwrap());
-    assert!(take(20).await.unwrap());
+    let (new, told): (Vec<_>, Vec<_>) = racing.into_iter().map(Result::unwrap).partition(|turn| turn.is_new);
+    let first = new[0];
+    assert_eq!((new.len(), told.len()), (1, 19));
+    let late = take(14).await.unwrap();
+    for turn in told.into_iter().chain([late]) {
+        assert_eq!(turn, Turn { is_new: false, ..first }, "the others know whose turn it is");
+    }
+    let second = take(20).await.unwrap();
+    assert_eq!((second.is_new, second.at, second.id == first.id), (true, at(20), false));
 }
 
 #[tokio::test]

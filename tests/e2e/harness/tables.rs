@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use local_stack::ready::Ready;
+use shared::store::Store;
 
 /// An item as it is stored.
 pub type Item = HashMap<String, AttributeValue>;
@@ -27,6 +28,11 @@ impl Tables {
             .build();
         let table = |name: &str| ready.tables[name].clone();
         Self { client: Client::from_conf(config), accounts: table("accounts"), records: table("records") }
+    }
+
+    /// Our own view of them.
+    pub fn store(&self) -> Store {
+        Store::new(self.client.clone(), &self.accounts, &self.records)
     }
 
     /// Every item of both tables.

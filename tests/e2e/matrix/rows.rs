@@ -119,7 +119,7 @@ pub const ROWS: [Row; 17] = [
     Row {
         route: "PATCH /v1/linked-accounts/{id}",
         ids: &[Field::Account, Field::Issue],
-        plain: &["display_name", "duplicate_ignored", "deletions_held"],
+        plain: &["display_name", "duplicate_ignored", "deletions_held", "deletions_held_for"],
         body: Some(r#"{"display_name":"mine"}"#),
         ..PLAIN
     },

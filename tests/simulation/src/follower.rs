@@ -57,7 +57,9 @@ pub async fn stored(store: &Store, account: AccountId, endpoint: &Endpoint) -> R
         loop {
             let (records, more) = store.shard_page(account, endpoint, shard, after.as_deref(), 1_000).await?;
             after = records.last().map(|record| record.key.clone());
-            found.extend(records.into_iter().map(Here::of));
+            for packed in &records {
+                found.extend([Here::of(store.open(account, endpoint, packed).await?)]);
+            }
             if !more {
                 break;
             }
@@ -78,7 +80,9 @@ impl Follower {
                 for change in blocks.iter().flat_map(|block| &block.changes) {
                     let mut found = store.records(account.id, endpoint, &[&change.k]).await?;
                     match found.remove(&change.k) {
-                        Some(record) => copy.records.extend([Here::of(record)]),
+                        Some(packed) => {
+                            copy.records.extend([Here::of(store.open(account.id, endpoint, &packed).await?)]);
+                        }
                         None => sim.watch().broken(format!(
                             "I3: {} {} is announced as {:?} and not stored",
                             endpoint.slug(),

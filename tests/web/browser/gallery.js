@@ -154,7 +154,7 @@ export const GALLERY = {
   },
   "login led elsewhere": {
     async reach(page) {
-      await scriptReads(page, { accounts: () => [account({ deletions_held: true })] });
+      await scriptReads(page, { accounts: () => [account({ deletions_held: true, deletions_held_for: "5d4140" })] });
       await signIn(page);
       await page.locator("[id^=elsewhere-text-]").waitFor();
     },

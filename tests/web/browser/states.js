@@ -48,6 +48,7 @@ export const account = (facts = {}) => ({
   is_duplicate: false,
   duplicate_ignored: false,
   deletions_held: false,
+  deletions_held_for: null,
   initial_sync_completed: true,
   records: 160_412,
   data_fresh_as_of: at(12),

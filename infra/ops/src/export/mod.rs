@@ -145,8 +145,9 @@ async fn records(
             return Ok(());
         }
         let (records, more) = store.shard_page(*account, endpoint, shard, after.as_deref(), PAGE).await?;
-        for record in records.iter().filter(|record| deleted || !record.deleted) {
-            export.line(&Line::of(record, None)?)?;
+        for packed in records.iter().filter(|record| deleted || !record.deleted) {
+            let record = store.open(*account, endpoint, packed).await?;
+            export.line(&Line::of(&record, None)?)?;
         }
         let last = records.last().map(|record| record.key.clone());
         let place = match more {
@@ -177,7 +178,10 @@ async fn changes(
         let stored = store.records(*account, endpoint, &keys).await?;
         for change in &block.changes {
             match stored.get(&change.k) {
-                Some(record) => export.line(&Line::of(record, Some(change.a))?)?,
+                Some(packed) => {
+                    let record = store.open(*account, endpoint, packed).await?;
+                    export.line(&Line::of(&record, Some(change.a))?)?;
+                }
                 None => {
                     let gone =
                         Line { id: &change.k, action: Some(change.a), modified_at: None, deleted: true, data: None };
