@@ -20,7 +20,7 @@ use super::notes::Notes;
 use crate::cli::RotateKmsKey;
 use crate::connection::Connection;
 use crate::failure::Failure;
-use crate::output::{Cell, Output};
+use crate::output::{Cell, Output, shown};
 use crate::walk::Walk;
 
 /// How often an account is tried over another writer.
@@ -65,7 +65,7 @@ pub async fn rotate(connection: &Connection, output: &Output, asked: &RotateKmsK
                 Ok(Outcome::Left) => summary.left += 1,
                 Err(Failure::Secrets(error)) if !error.is_transient() => {
                     summary.refused += 1;
-                    bar.suspend(|| eprintln!("{id}: {}", telemetry::chain(&error)));
+                    bar.suspend(|| eprintln!("{id}: {}", shown(&telemetry::chain(&error))));
                 }
                 Err(failure) => return Err(failure),
             }
