@@ -8,6 +8,11 @@ import { Problem } from "./problems.js";
 const TIMEOUT_MS = 32_000;
 /** Pages of a list that are read before giving up: a bound, not an expectation. */
 const MAX_PAGES = 50;
+/** Characters that turn the direction of what follows: a name with one would reorder our own sentence around it. */
+const TURNING = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** Names are of providers and customers. @param {string} _key @param {unknown} value */
+const straight = (_key, value) => (typeof value === "string" ? value.replace(TURNING, "") : value);
 
 /**
  * @typedef {object} Session
@@ -80,7 +85,7 @@ export function createApi(base, session) {
     if (!answer.ok) throw await readProblem(answer);
     try {
       const text = await answer.text();
-      return text ? JSON.parse(text) : null;
+      return text ? JSON.parse(text, straight) : null;
     } catch {
       throw new Problem({ code: "network" });
     }

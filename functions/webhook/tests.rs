@@ -44,7 +44,7 @@ impl World {
         let queue_url = queue.queue_url.unwrap();
         let webhook = Webhook {
             keys: WebhookKeyring::new(&sdk, &WebhookKeys { secret: "keys".to_owned() }),
-            cipher: TokenCipher::new(&sdk, &TokenKey { id: key.key_metadata.unwrap().key_id }),
+            cipher: TokenCipher::new(&sdk, &TokenKey { id: key.key_metadata.unwrap().key_id, previous: None }),
             queue: Queue::new(&sdk, &config::Queue { url: queue_url.clone() }),
             relay: None,
         };
@@ -218,7 +218,7 @@ async fn what_cannot_be_judged_or_queued_is_answered_5xx_never_4xx() {
     let nowhere = sdk(NOWHERE);
     world.webhook.queue = Queue::new(&nowhere, &config::Queue { url: format!("{NOWHERE}/0/q.fifo") });
     assert_eq!(world.post(&event, "newest").await, 503, "no queue");
-    world.webhook.cipher = TokenCipher::new(&nowhere, &TokenKey { id: "k".to_owned() });
+    world.webhook.cipher = TokenCipher::new(&nowhere, &TokenKey { id: "k".to_owned(), previous: None });
     assert_eq!(world.post(&linked, "newest").await, 503, "no key service");
     world.webhook.keys = WebhookKeyring::new(&nowhere, &WebhookKeys { secret: "keys".to_owned() });
     assert_eq!(world.post(&event, "newest").await, 503, "no keys, genuine");

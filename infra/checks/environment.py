@@ -17,6 +17,8 @@ PLATFORM = {"AWS_REGION", "AWS_ENDPOINT_URL"}
 OPTIONAL = {
     # Only functions that read or write records are given that table's name.
     "RECORDS_TABLE",
+    # The webhook function encrypts only.
+    "PREVIOUS_TOKEN_KEY",
 }
 
 _SECTION = re.compile(r"impl Section for (\w+) \{(.*?)\n\}", re.S)

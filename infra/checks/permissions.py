@@ -63,6 +63,9 @@ def resource_name(value):
             return name
         case {"Fn::GetAtt": str(text)}:
             return text.removesuffix(".Arn")
+        case {"Fn::If": [_, ours, _]}:
+            # A resource of the stack's, or another in its place.
+            return resource_name(ours)
         case {"Fn::Sub": str(text)}:
             return text.replace("${", "").replace(".Arn}", "")
     raise ValueError(f"a resource in a form that is not read here: {value}")

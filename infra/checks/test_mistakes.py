@@ -78,6 +78,20 @@ MISTAKES = {
         resource("RecordsRole")(add_statement({"Action": "dynamodb:GetItem", "Resource": "*"})),
         rules.roles,
     ),
+    "everything below a resource": (
+        resource("RecordsRole")(
+            add_statement({"Action": "dynamodb:Query", "Resource": {"Fn::Sub": "${RecordsTable.Arn}/*"}})
+        ),
+        rules.roles,
+    ),
+    "everything that begins alike": (
+        resource("PageRole")(
+            add_statement(
+                {"Action": "sqs:SendMessage", "Resource": {"Fn::Join": ["", ["arn:aws:sqs:", {"Ref": "X"}, ":jobs?"]]}}
+            )
+        ),
+        rules.roles,
+    ),
     "every action of a service": (
         resource("WebhookRole")(add_statement({"Action": "sqs:*", "Resource": {"Fn::GetAtt": ["SyncQueue", "Arn"]}})),
         rules.roles,
@@ -137,7 +151,15 @@ MISTAKES = {
     ),
     "a dead-letter queue that nobody watches": (
         lambda template: template["Resources"].pop("AsyncDeadLettersAlarm"),
-        rules.alarms,
+        rules.dead_letters_and_alarms,
+    ),
+    "a queue whose age nobody watches": (
+        lambda template: template["Resources"].pop("QueueAgeAlarm"),
+        rules.dead_letters_and_alarms,
+    ),
+    "a queue that no function reads, without a dead-letter queue": (
+        lambda template: template["Resources"].update(Stray=copy.deepcopy(template["Resources"]["RelayQueue"])),
+        rules.dead_letters_and_alarms,
     ),
     "an alarm without a section in the runbook": (
         resource("QueueAgeAlarm")(set_to("Something is old", "AlarmDescription")),

@@ -90,17 +90,22 @@ def crate(package, checksum):
 
 
 def vendored():
-    """The page's one foreign module, which carries its version in its first lines."""
-    text = (ROOT / "web/vendor/oauth4webapi.js").read_text()
-    version = re.search(r"oauth4webapi[ @/v]*(\d+\.\d+\.\d+)|v(\d+\.\d+\.\d+)", text)
-    version = next(group for group in version.groups() if group)
+    """The page's foreign modules, one for each row of the table that `tests/web` holds to the bytes of their packages."""
+    lines = (ROOT / "web/vendor/VENDORED.txt").read_text().splitlines()
+    rows = [line.split() for line in lines if re.search(r"\s[0-9a-f]{64}$", line)]
+    return {file: module(*rest) for file, *rest in rows}
+
+
+def module(name, version, licence, _path, digest):
+    """What is served is one file of the package: the hash is the file's."""
     return Component(
-        name="oauth4webapi",
+        name=name,
         version=version,
         type=ComponentType.LIBRARY,
-        bom_ref=f"oauth4webapi@{version}",
-        purl=PackageURL(type="npm", name="oauth4webapi", version=version),
-        licenses=[LICENSES.make_from_string("MIT")],
+        bom_ref=f"{name}@{version}",
+        purl=PackageURL(type="npm", name=name, version=version),
+        licenses=[LICENSES.make_from_string(licence)],
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
     )
 
 
@@ -120,10 +125,10 @@ def bom():
         bom_ref="tether",
         licenses=[LICENSES.make_from_string("MIT OR Apache-2.0")],
     )
-    page = vendored()
-    document = Bom(components=[*components.values(), page])
+    page = vendored().values()
+    document = Bom(components=[*components.values(), *page])
     document.metadata.component = tether
-    document.register_dependency(tether, [components[start], page])
+    document.register_dependency(tether, [components[start], *page])
     for package, needed in needs.items():
         document.register_dependency(components[package], [components[other] for other in needed])
     return document

@@ -1,5 +1,6 @@
 """The bill of materials names what is shipped, and nothing that is only for tests."""
 
+import hashlib
 import json
 
 import sbom
@@ -13,7 +14,7 @@ def test_the_bill_of_materials_is_valid_and_complete():
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     document = json.loads(text)
     components = {component["name"]: component for component in document["components"]}
-    assert {"functions", "shared", "tokio", "rustls", "aws-sdk-kms", "oauth4webapi"} <= components.keys()
+    assert {"functions", "shared", "tokio", "rustls", "aws-sdk-kms", "oauth4webapi", "preact"} <= components.keys()
     assert not {"proptest", "dynoxide-rs", "local-stack", "merge-sandbox", "aws-sdk-sso"} & components.keys()
     for component in document["components"]:
         assert component["licenses"], component["name"]
@@ -22,3 +23,13 @@ def test_the_bill_of_materials_is_valid_and_complete():
     needed = {reference for entry in document["dependencies"] for reference in entry.get("dependsOn", [])}
     known = {component["bom-ref"] for component in document["components"]}
     assert needed == known, "everything is needed by something"
+
+
+def test_every_foreign_module_of_the_page_is_in_the_bill_with_its_bytes():
+    vendored = sbom.vendored()
+    served = {path.name: path.read_bytes() for path in (sbom.ROOT / "web/vendor").glob("*.js")}
+    assert vendored.keys() == served.keys()
+    listed = {component.name: component for component in sbom.bom().components}
+    for file, component in vendored.items():
+        assert component.name in listed, file
+        assert {known.content for known in component.hashes} == {hashlib.sha256(served[file]).hexdigest()}, file

@@ -12,7 +12,7 @@ mod tokens;
 pub use keys::{WebhookKeyring, api_key, merge_client};
 pub use rotation::put_webhook_keys;
 pub use sealed::Sealed;
-pub use tokens::{TokenCipher, TokenContext};
+pub use tokens::{TokenCipher, TokenContext, Under};
 
 use crate::merge::InvalidBaseUrl;
 

@@ -8,7 +8,7 @@ use local_stack::aws::{Aws, AwsOptions};
 use shared::config::{self, TokenKey, WebhookKeys, aws::sdk_config};
 use shared::domain::ids::{MergeLinkedAccountId, OrganizationId};
 use shared::domain::secret::AccountToken;
-use shared::secrets::{SecretsError, TokenCipher, TokenContext, WebhookKeyring, api_key};
+use shared::secrets::{SecretsError, TokenCipher, TokenContext, Under, WebhookKeyring, api_key};
 
 async fn aws() -> (Aws, SdkConfig) {
     let listen = "127.0.0.1:0".parse().unwrap();
@@ -25,8 +25,11 @@ fn sdk(endpoint: String) -> SdkConfig {
 }
 
 async fn cipher(sdk: &SdkConfig) -> TokenCipher {
-    let key = aws_sdk_kms::Client::new(sdk).create_key().send().await.unwrap();
-    TokenCipher::new(sdk, &TokenKey { id: key.key_metadata.unwrap().key_id })
+    TokenCipher::new(sdk, &TokenKey { id: key(sdk).await, previous: None })
+}
+
+async fn key(sdk: &SdkConfig) -> String {
+    aws_sdk_kms::Client::new(sdk).create_key().send().await.unwrap().key_metadata.unwrap().key_id
 }
 
 async fn secret(sdk: &SdkConfig, name: &str, text: &str) {
@@ -66,6 +69,38 @@ async fn checklist_25_a_token_decrypts_under_its_own_context_only() {
     assert!(cipher.decrypt(&ciphertext, webhook).await.is_err());
     let damaged = [&ciphertext[..ciphertext.len() - 1], &[ciphertext[ciphertext.len() - 1] ^ 1]].concat();
     assert!(cipher.decrypt(&damaged, own).await.is_err());
+}
+
+#[tokio::test]
+async fn the_key_before_opens_what_it_encrypted_until_it_is_no_longer_named() {
+    let (_aws, sdk) = aws().await;
+    let (old, new, foreign) = (key(&sdk).await, key(&sdk).await, key(&sdk).await);
+    let over = |id: &str, previous: Option<&String>| {
+        TokenCipher::new(&sdk, &TokenKey { id: id.to_owned(), previous: previous.cloned() })
+    };
+    let moving = over(&new, Some(&old));
+    assert!(moving.moves() && !over(&new, None).moves());
+    let (acme, globex, id) = (organization("acme"), organization("globex"), merge_id("1"));
+    let own = TokenContext::Account { organization: &acme, merge_id: &id };
+    let token = AccountToken::new("canary");
+
+    for (cipher, under) in [(over(&old, None), Under::Previous), (over(&new, None), Under::Current)] {
+        let ciphertext = cipher.encrypt(&token, own).await.unwrap();
+        let (opened, with) = moving.opened(&ciphertext, own).await.unwrap();
+        assert_eq!((opened.expose(), with), ("canary", under));
+        assert_eq!(moving.decrypt(&ciphertext, own).await.unwrap().expose(), "canary");
+        let elsewhere = TokenContext::Account { organization: &globex, merge_id: &id };
+        assert!(matches!(moving.opened(&ciphertext, elsewhere).await, Err(SecretsError::WrongContext)));
+        let sealed = cipher.seal(b"a webhook").await.unwrap();
+        assert_eq!(moving.open(&sealed).await.unwrap(), b"a webhook");
+    }
+    let fresh = moving.encrypt(&token, own).await.unwrap();
+    assert_eq!(over(&new, None).decrypt(&fresh, own).await.unwrap().expose(), "canary", "it encrypts with the new one");
+
+    let before = over(&old, None).encrypt(&token, own).await.unwrap();
+    assert!(matches!(over(&new, None).decrypt(&before, own).await, Err(SecretsError::WrongContext)));
+    let others = over(&foreign, None).encrypt(&token, own).await.unwrap();
+    assert!(matches!(moving.decrypt(&others, own).await, Err(SecretsError::WrongContext)), "whoever may use that key");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use futures::future::join_all;
 use serde_json::json;
 
 use crate::harness::{
-    Api, BOUND, Connected, Random, Setup, System, all_equal, alone, long, models_of, read_in_full, until,
+    Api, BOUND, Connected, RECORD, Random, Setup, System, all_equal, alone, long, models_of, read_in_full, until,
 };
 
 /// Each category with a system that is connected to it.
@@ -106,7 +106,9 @@ async fn connect_all(system: &System) -> Vec<Account<'_>> {
         accounts.push(Account { api, connected, category, integration });
     }
     for account in &accounts {
+        let canaries = system.secrets().count(RECORD);
         system.synced(&account.api, &account.connected.id, BOUND).await;
+        assert!(system.secrets().count(RECORD) > canaries, "records of {} are searched for", account.category);
         account.equal(system, "first sync", &models_of(account.category)).await;
     }
     accounts

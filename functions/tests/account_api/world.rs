@@ -82,7 +82,7 @@ impl World {
         let secret = [("MERGE_BASE_URL", base_url.as_str()), ("MERGE_API_KEY_SECRET", "secret")];
         let merge = MergeClient::new(&section::<config::Merge>(&secret), ApiKey::new("dev-api-key")).unwrap();
         let sender = Queue::new(&sdk, &config::Queue { url: queue.url.clone() });
-        let cipher = TokenCipher::new(&sdk, &config::TokenKey { id: key.arn.clone() });
+        let cipher = TokenCipher::new(&sdk, &config::TokenKey { id: key.arn.clone(), previous: None });
         let retention: config::Retention = section(&[]);
         let identity: config::Identity = section(variables);
         let linking: config::Linking = section(variables);

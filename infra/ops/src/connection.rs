@@ -84,12 +84,13 @@ const LOCAL_STACK: &str = "tether-local";
 const LOCAL_REGION: &str = "us-east-1";
 
 /// Outputs of the template, and the variables they are the values of.
-const OUTPUTS: [(&str, &str); 14] = [
+const OUTPUTS: [(&str, &str); 15] = [
     ("AccountsTableName", "ACCOUNTS_TABLE"),
     ("RecordsTableName", "RECORDS_TABLE"),
     ("SyncQueueUrl", "QUEUE_URL"),
     ("SyncDeadLetterQueueUrl", "DEAD_LETTER_QUEUE_URL"),
     ("TokenKeyArn", "TOKEN_KEY"),
+    ("PreviousTokenKeyArn", "PREVIOUS_TOKEN_KEY"),
     ("MergeBaseUrl", "MERGE_BASE_URL"),
     ("MergeApiKeySecretArn", "MERGE_API_KEY_SECRET"),
     ("WebhookKeysSecretArn", "WEBHOOK_KEYS_SECRET"),

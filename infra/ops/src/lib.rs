@@ -53,7 +53,8 @@ pub async fn run(cli: Cli, output: &Output) -> u8 {
         // Somebody reads no further, as `| head` does.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => severity::FINE,
         Err(failure) => {
-            eprintln!("error: {}", telemetry::chain(&failure));
+            // Its causes may hold words of Merge's or a provider's.
+            eprintln!("error: {}", output::shown(&telemetry::chain(&failure)));
             severity::FAILED
         }
     }

@@ -57,7 +57,21 @@ impl Cell {
 
 /// Text of somebody else's, made harmless for a terminal.
 pub fn shown(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{b7}' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() || is_turning(c) { '\u{b7}' } else { c }).collect()
+}
+
+/// Invisible, and able to turn or hide what follows: marks of direction, and line ends that only some programs know.
+fn is_turning(c: char) -> bool {
+    let single = matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{feff}');
+    single || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// JSON of the same value whose strings spell out what a terminal may obey; JSON itself asks for that below U+0020 only.
+fn escaped(json: &str) -> String {
+    let spelt = |c: char| {
+        if c.is_control() || is_turning(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }
+    };
+    json.chars().map(spelt).collect()
 }
 
 /// A time as people read it; a dash for none.
@@ -88,11 +102,10 @@ impl Output {
         Ok(self.out.borrow_mut().write_all(bytes)?)
     }
 
-    /// One object, one line.
+    /// One object, one line. Programs read the same; a terminal is not driven by it either.
     pub fn object(&self, value: &impl Serialize) -> Result<(), Failure> {
-        let mut line = serde_json::to_vec(value).map_err(io::Error::from)?;
-        line.push(b'\n');
-        self.bytes(&line)
+        let text = serde_json::to_string(value).map_err(io::Error::from)?;
+        self.bytes(format!("{}\n", escaped(&text)).as_bytes())
     }
 
     pub fn line(&self, text: impl Into<Cell>) -> Result<(), Failure> {
@@ -152,6 +165,20 @@ mod tests {
     fn what_others_wrote_cannot_drive_a_terminal() {
         assert_eq!(shown("a\u{1b}[31m\nb\u{9b}"), "a·[31m·b·");
         assert_eq!(Cell::from("x\r"), Cell::from("x·"));
+        assert_eq!(shown("Pay\u{202e}LLOR\u{2066}\u{2028}"), "Pay·LLOR··");
+        assert_eq!(
+            shown("Zo\u{eb} \u{5e9}\u{5db}\u{5e8} \u{1f468}\u{200d}\u{1f33e}"),
+            "Zoë שכר 👨\u{200d}🌾",
+            "words stay"
+        );
+    }
+
+    #[test]
+    fn json_says_the_same_and_cannot_drive_a_terminal() {
+        let value = serde_json::json!({"name": "a\u{1b}[31m\u{9b}2J\u{202e}\u{7f}é\"\\"});
+        let json = escaped(&value.to_string());
+        assert!(json.chars().all(|c| !c.is_control() && !is_turning(c)), "{json}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).expect("JSON"), value);
     }
 
     #[test]

@@ -64,7 +64,7 @@ async fn post(url: &str, copied: &Copied) -> Result<Option<u16>, Failure> {
     match post.send().await {
         Ok(answer) => Ok(Some(answer.status().as_u16())),
         Err(error) => {
-            eprintln!("{url}: {}", telemetry::chain(&error.without_url()));
+            eprintln!("{url}: {}", crate::output::shown(&telemetry::chain(&error.without_url())));
             Ok(None)
         }
     }

@@ -51,7 +51,7 @@ pub async fn show(connection: &Connection, output: &Output, asked: &cli::Stats) 
     let mut statistics = tally.finished();
     match LastDay::of(connection, now).await {
         Ok(day) => statistics.last_day = Some(day),
-        Err(failure) => eprintln!("{}", shared::telemetry::chain(&failure)),
+        Err(failure) => eprintln!("{}", crate::output::shown(&shared::telemetry::chain(&failure))),
     }
     if output.json {
         return output.object(&statistics);

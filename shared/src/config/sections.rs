@@ -69,11 +69,13 @@ impl Section for Relay {
 pub struct TokenKey {
     /// `TOKEN_KEY`: ARN or id of the key.
     pub id: String,
+    /// `PREVIOUS_TOKEN_KEY`, optional: the key before, which opens what was not moved to `TOKEN_KEY` yet.
+    pub previous: Option<String>,
 }
 
 impl Section for TokenKey {
     fn read(reader: &mut Reader<'_>) -> Self {
-        Self { id: reader.required("TOKEN_KEY") }
+        Self { id: reader.required("TOKEN_KEY"), previous: reader.optional("PREVIOUS_TOKEN_KEY") }
     }
 }
 

@@ -51,9 +51,8 @@ impl TokenCipher {
     /// Opens what was sealed with this key.
     pub async fn open(&self, sealed: &Sealed) -> Result<Vec<u8>, SecretsError> {
         let decoded = |text: &str| STANDARD.decode(text).map_err(|_| SecretsError::WrongContext);
-        let decrypt = self.client.decrypt().key_id(&self.key).ciphertext_blob(Blob::new(decoded(&sealed.key)?));
-        let answer = decrypt.set_encryption_context(Some(context())).send().await;
-        let answer = answer.map_err(|error| SecretsError::Kms(error.into()))?;
+        let answer = self.ask(&decoded(&sealed.key)?, context()).await;
+        let (answer, _) = answer.map_err(|error| SecretsError::Kms(error.into()))?;
         let key = Zeroizing::new(answer.plaintext.map(Blob::into_inner).unwrap_or_default());
         let cipher = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).map_err(|_| SecretsError::WrongContext)?);
         let nonce: [u8; NONCE_LEN] = decoded(&sealed.nonce)?.try_into().map_err(|_| SecretsError::WrongContext)?;

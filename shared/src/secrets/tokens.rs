@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_kms::Client;
 use aws_sdk_kms::error::SdkError;
-use aws_sdk_kms::operation::decrypt::DecryptError;
+use aws_sdk_kms::operation::decrypt::{DecryptError, DecryptOutput};
 use aws_sdk_kms::primitives::Blob;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -60,10 +60,20 @@ type CacheKey = (String, Vec<u8>);
 /// Tokens, and since when they are held.
 type Cache = HashMap<CacheKey, (AccountToken, Instant)>;
 
-/// Encrypts and decrypts account tokens with one KMS key.
+/// Which key a ciphertext is under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Under {
+    /// The key that encrypts.
+    Current,
+    /// The key that encrypted before, whose tokens are being moved.
+    Previous,
+}
+
+/// Encrypts account tokens with one KMS key, and decrypts them with it, or with the key before while tokens are moved.
 pub struct TokenCipher {
     pub(super) client: Client,
     pub(super) key: String,
+    previous: Option<String>,
     cache: Mutex<Cache>,
 }
 
@@ -75,7 +85,13 @@ const CACHED_AT_MOST: usize = 32;
 impl TokenCipher {
     /// A cipher over the key of the configuration.
     pub fn new(sdk: &SdkConfig, key: &TokenKey) -> Self {
-        Self { client: Client::new(sdk), key: key.id.clone(), cache: Mutex::new(HashMap::new()) }
+        let (key, previous) = (key.id.clone(), key.previous.clone());
+        Self { client: Client::new(sdk), key, previous, cache: Mutex::new(HashMap::new()) }
+    }
+
+    /// Whether tokens are being moved from a key before.
+    pub fn moves(&self) -> bool {
+        self.previous.is_some()
     }
 
     /// Encrypts a token under a context. The ciphertext differs each time.
@@ -100,18 +116,9 @@ impl TokenCipher {
         {
             return Ok(token.clone());
         }
-        let answer = self
-            .client
-            .decrypt()
-            .key_id(&self.key)
-            .ciphertext_blob(Blob::new(ciphertext))
-            .set_encryption_context(Some(context.pairs()))
-            .send()
-            .await
-            .map_err(refused)?;
-        let plaintext = Zeroizing::new(answer.plaintext.map(Blob::into_inner).unwrap_or_default());
-        let token = std::str::from_utf8(&plaintext).map(AccountToken::new).map_err(|_| wrong_context())?;
+        let (token, _) = self.opened(ciphertext, context).await?;
         let mut cache = self.cache();
+        cache.retain(|_, (_, since)| since.elapsed() < CACHED_FOR);
         if cache.len() >= CACHED_AT_MOST {
             cache.clear();
         }
@@ -119,10 +126,42 @@ impl TokenCipher {
         Ok(token)
     }
 
+    /// Asks KMS for a token, and says which key it is under.
+    pub async fn opened(
+        &self,
+        ciphertext: &[u8],
+        context: TokenContext<'_>,
+    ) -> Result<(AccountToken, Under), SecretsError> {
+        let (answer, under) = self.ask(ciphertext, context.pairs()).await.map_err(refused)?;
+        let plaintext = Zeroizing::new(answer.plaintext.map(Blob::into_inner).unwrap_or_default());
+        let token = std::str::from_utf8(&plaintext).map(AccountToken::new).map_err(|_| wrong_context())?;
+        Ok((token, under))
+    }
+
+    /// Each call names its key: what any other key has encrypted is not taken for ours, whoever may use that.
+    pub(super) async fn ask(
+        &self,
+        ciphertext: &[u8],
+        context: HashMap<String, String>,
+    ) -> Result<(DecryptOutput, Under), SdkError<DecryptError>> {
+        let with = |key: &str| {
+            let decrypt = self.client.decrypt().key_id(key).ciphertext_blob(Blob::new(ciphertext));
+            decrypt.set_encryption_context(Some(context.clone())).send()
+        };
+        match (with(&self.key).await, &self.previous) {
+            (Err(error), Some(previous)) if is_of_another_key(&error) => Ok((with(previous).await?, Under::Previous)),
+            (answer, _) => Ok((answer?, Under::Current)),
+        }
+    }
+
     fn cache(&self) -> MutexGuard<'_, Cache> {
         // A cache is valid after each statement.
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_of_another_key(error: &SdkError<DecryptError>) -> bool {
+    error.as_service_error().is_some_and(DecryptError::is_incorrect_key_exception)
 }
 
 fn refused(error: SdkError<DecryptError>) -> SecretsError {

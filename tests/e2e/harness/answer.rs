@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::canaries::{MARKS, RECORD};
 use super::secrets::Secrets;
 
 /// Names under which tokens and internals would travel.
@@ -19,11 +20,15 @@ const NAMES: [&str; 9] = [
 
 const CATEGORIES: [&str; 7] = ["hris", "ats", "crm", "accounting", "ticketing", "filestorage", "knowledgebase"];
 
-/// Fails the test if the answer to `call` holds what it must not. `link_token` answers are allowed their link token.
+/// Fails the test if the answer to `call` holds what it must not. `link_token` answers are allowed their link token,
+/// lists of records and of their changes what records hold.
 pub fn check(call: &str, organization: &str, body: &str, secrets: &Secrets) {
     let path = call.split('?').next().unwrap_or(call);
-    let allowed: &[&str] =
-        if path.ends_with("/link-tokens") || path.ends_with("/relink") { &["link token"] } else { &[] };
+    let allowed: &[&str] = match path {
+        _ if path.ends_with("/link-tokens") || path.ends_with("/relink") => &["link token"],
+        _ if path.contains("/records/") || path.ends_with("/changes") => &[RECORD],
+        _ => &[],
+    };
     if let Some(what) = secrets.found_in(body, allowed) {
         panic!("{call}: the answer holds a secret ({what})");
     }
@@ -79,6 +84,9 @@ mod tests {
             assert!(!holds("GET /v1/linked-accounts", body), "{body}");
         }
         assert!(holds("POST /v1/link-tokens", r#"{"link_token":"planted-link-token","id":"x"}"#), "where it is made");
+        let record = format!(r#"{{"results":[{{"id":"x","data":{{"work_email":"jo{}"}}}}]}}"#, MARKS[0]);
+        assert!(holds("GET /v1/linked-accounts/x/records/hris.Employee?limit=1", &record), "a record where it is read");
+        assert!(!holds("GET /v1/linked-accounts/x/events", &record), "and nowhere else");
         assert!(holds("GET /v1/x", r#"{"results":[{"id":"x","data":{"token":"the provider's own"}}]}"#));
     }
 }

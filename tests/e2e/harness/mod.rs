@@ -2,6 +2,7 @@
 
 mod answer;
 mod api;
+mod canaries;
 mod compare;
 mod leftovers;
 mod observe;
@@ -22,6 +23,7 @@ mod until;
 mod webhook;
 
 pub use api::{Api, ORGANIZATION_HEADER, Raw};
+pub use canaries::RECORD;
 pub use compare::{assert_equal, records};
 pub use ports::free_ports;
 pub use queue::{send, sqs};

@@ -79,6 +79,16 @@ fn logical(deployment: &Deployment, resource: &str) -> Option<String> {
         let table = deployment.tables.iter().find(|table| table.name == name)?;
         return Some(format!("{}{index}", table.logical_id));
     }
+    // Keys that were given in the place of the stack's own, by the parameters of the template.
+    for (variable, named) in [("PREVIOUS_TOKEN_KEY", "PreviousTokenKeyArn"), ("TOKEN_KEY", "TokenKey")] {
+        if deployment
+            .functions
+            .iter()
+            .any(|function| function.environment.get(variable).is_some_and(|key| key == resource))
+        {
+            return Some(named.to_owned());
+        }
+    }
     let queues = deployment.queues.iter().map(|queue| (&queue.arn, &queue.logical_id));
     let keys = deployment.keys.iter().map(|key| (&key.arn, &key.logical_id));
     let secrets = deployment.secrets.iter().map(|secret| (&secret.name, &secret.logical_id));

@@ -141,6 +141,19 @@ impl<'a> Sandbox<'a> {
         self.get(&format!("/accounts/{merge_id}/records/{model}?include_deleted_data=true")).await
     }
 
+    /// The first so many of them; a long list is not read to its end.
+    pub async fn first_records(&self, merge_id: &str, model: &str, count: usize) -> Vec<Value> {
+        let url = format!("{}/accounts/{merge_id}/records/{model}", self.system.ready().sandbox);
+        let mut answer = self.system.http().get(url).send().await.expect("the sandbox answers");
+        let mut bytes = Vec::new();
+        while bytes.iter().filter(|byte| **byte == b'\n').count() < count {
+            let Some(chunk) = answer.chunk().await.expect("a body") else { break };
+            bytes.extend_from_slice(&chunk);
+        }
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(count);
+        lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()
+    }
+
     pub async fn post(&self, path: &str, body: Value) -> Value {
         let url = format!("{}{path}", self.system.ready().sandbox);
         let answer = self.system.http().post(url).json(&body).send().await.expect("the sandbox answers");

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::canaries::{MARKS, RECORD};
+
 /// The secrets of one stack by value, each with a word for what it is.
 #[derive(Default)]
 pub struct Secrets {
@@ -10,7 +12,7 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// With the keys that every stack has.
+    /// With the keys that every stack has, and the marks of every record.
     pub fn new() -> Self {
         let secrets = Self::default();
         for key in ["dev-api-key", "dev-test-key"] {
@@ -19,6 +21,9 @@ impl Secrets {
         for key in ["dev-webhook-key", "dev-webhook-key-old"] {
             secrets.plant("webhook key", key);
         }
+        for mark in MARKS {
+            secrets.plant(RECORD, mark);
+        }
         secrets
     }
 
@@ -26,6 +31,11 @@ impl Secrets {
     pub fn plant(&self, what: &'static str, value: &str) {
         assert!(value.len() >= 8, "{what}: too short to be searched for");
         self.planted().insert(value.to_owned(), what);
+    }
+
+    /// How many secrets of a kind are planted.
+    pub fn count(&self, what: &str) -> usize {
+        self.planted().values().filter(|planted| **planted == what).count()
     }
 
     /// Which secret stands in `text`, except in the places where `allowed` are made.

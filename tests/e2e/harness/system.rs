@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use shared::domain::message::Message;
 
 use super::api::Api;
+use super::canaries::{self, Sampled};
 use super::sandbox::{Outcome, Sandbox};
 use super::secrets::Secrets;
 use super::tables::Tables;
@@ -21,6 +22,7 @@ pub struct System {
     http: reqwest::Client,
     secrets: Secrets,
     tables: Tables,
+    sampled: Sampled,
     /// Parts of the error lines that tests announced.
     announced: Mutex<Vec<&'static str>>,
 }
@@ -44,7 +46,8 @@ impl System {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).no_proxy().build();
         let http = http.expect("an HTTP client");
         let tables = Tables::of(stack.ready());
-        let system = Self { stack, http, secrets: Secrets::new(), tables, announced: Mutex::default() };
+        let (secrets, sampled) = (Secrets::new(), Sampled::default());
+        let system = Self { stack, http, secrets, tables, sampled, announced: Mutex::default() };
         system.sandbox().settings(settings).await;
         system
     }
@@ -63,6 +66,10 @@ impl System {
 
     pub fn tables(&self) -> &Tables {
         &self.tables
+    }
+
+    pub fn sampled(&self) -> &Sampled {
+        &self.sampled
     }
 
     pub fn sandbox(&self) -> Sandbox<'_> {
@@ -128,11 +135,16 @@ impl System {
 
     /// Waits for an account's first sync.
     pub async fn synced(&self, api: &Api<'_>, id: &str, bound: Duration) -> Value {
-        until("the first sync is complete", bound, async || {
+        let account = until("the first sync is complete", bound, async || {
             let account = api.account(id).await;
             if account["initial_sync_completed"] == true { Ok(account) } else { Err(account.to_string()) }
         })
-        .await
+        .await;
+        let category = account["category"].as_str().unwrap_or_default();
+        if let Some(at_merge) = self.sandbox().account_for(&api.organization, category, id).await {
+            canaries::plant(self, &at_merge).await;
+        }
+        account
     }
 
     /// Completes a relink of an account as its end user would.

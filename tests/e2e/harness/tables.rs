@@ -46,6 +46,10 @@ impl Tables {
         self.scan(&self.accounts).await
     }
 
+    pub async fn records(&self) -> Vec<Item> {
+        self.scan(&self.records).await
+    }
+
     /// Items of one partition of the accounts table.
     pub async fn partition(&self, pk: &str) -> Vec<Item> {
         let items = self.accounts().await;

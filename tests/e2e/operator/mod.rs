@@ -5,6 +5,7 @@ mod brake;
 mod doctor;
 mod export;
 mod interrupted;
+mod kms_key;
 mod letters;
 mod lists;
 pub mod memory;

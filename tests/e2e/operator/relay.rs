@@ -47,7 +47,7 @@ async fn planted(system: &System) -> Vec<u8> {
     let body = json!({"linked_account": {"id": "0b1e5a0e-1111-4222-8333-444455556666", "account_type": "PRODUCTION"}});
     let body = body.to_string().into_bytes();
     let envelope = json!({"signature": signed(&body, KEY), "body": STANDARD.encode(&body)}).to_string();
-    let cipher = TokenCipher::new(&sdk, &TokenKey { id: outputs["TokenKeyArn"].clone() });
+    let cipher = TokenCipher::new(&sdk, &TokenKey { id: outputs["TokenKeyArn"].clone(), previous: None });
     let sealed = cipher.seal(envelope.as_bytes()).await.expect("a sealed copy");
     let queue = RelayQueue::new(&sdk, &outputs["RelayQueueUrl"]);
     queue.send(serde_json::to_string(&sealed).expect("JSON")).await.expect("a queued copy");

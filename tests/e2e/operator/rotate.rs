@@ -106,11 +106,11 @@ fn every_token_is_encrypted_again_and_still_opens() {
         let path = notes.path();
         let rotate = ["rotate", "kms-key", "--state", &path, "--json", "--yes"];
         let done = tether(system, &rotate).await.expect(0).value();
-        assert_eq!(done, json!({"reencrypted": 1, "done_before": 0, "refused": 0}));
+        assert_eq!(done, json!({"reencrypted": 1, "done_before": 0, "refused": 0, "left": 0}));
         let after = ciphertext().await;
         assert_ne!(before, after);
         let again = tether(system, &rotate).await.expect(0).value();
-        assert_eq!(again, json!({"reencrypted": 0, "done_before": 1, "refused": 0}));
+        assert_eq!(again, json!({"reencrypted": 0, "done_before": 1, "refused": 0, "left": 0}));
         assert_eq!(ciphertext().await, after);
         assert_eq!(token(system, &account).await, account.account_token, "the token is the same");
         let checked = super::findings(system, &[&account.id, "--stale-after", "100000"]).await;

@@ -111,7 +111,7 @@ fn clients(sim: &Sim, name: String) -> Clients {
     let merge = MergeClient::over("http://127.0.0.1:2/api", ApiKey::new("dev-api-key"), Arc::new(transport));
     let merge = merge.unwrap_or_else(|error| panic!("{error}"));
     let retention: config::Retention = section(&[]);
-    let tokens = Arc::new(TokenCipher::new(&sdk, &config::TokenKey { id: "token-key".to_owned() }));
+    let tokens = Arc::new(TokenCipher::new(&sdk, &config::TokenKey { id: "token-key".to_owned(), previous: None }));
     let linking = Linking { store: store.clone(), merge: merge.clone(), tokens, history: retention.history };
     let queue = Queue::new(&sdk, &config::Queue { url: QUEUE.to_owned() });
     Clients { process, store, queue, merge, linking, sdk, retention }
@@ -172,7 +172,7 @@ impl FrontMachine {
             deletes: Deletes { store: store.clone(), queue: queue.clone(), identity, retention, limit: section(&[]) },
             webhook: Webhook {
                 keys: WebhookKeyring::new(&sdk, &config::WebhookKeys { secret: "keys".to_owned() }),
-                cipher: TokenCipher::new(&sdk, &config::TokenKey { id: "token-key".to_owned() }),
+                cipher: TokenCipher::new(&sdk, &config::TokenKey { id: "token-key".to_owned(), previous: None }),
                 queue: queue.clone(),
                 relay: None,
             },

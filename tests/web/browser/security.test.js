@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { newOrganization, person, signIn, stack } from "./harness.js";
 import { GALLERY } from "./gallery.js";
 import { connect, newCredential } from "./provider.js";
-import { scriptProblem } from "./states.js";
+import { perceive } from "./perceive.js";
+import { HOSTILE, hostileAccount, scriptProblem, scriptReads } from "./states.js";
 
 test("checklist 44: the policy names no inline script or style, no eval, and no frame that is not allowed", async () => {
   const answer = await fetch(stack.page);
@@ -38,6 +39,42 @@ test("checklist 44: an injected inline script, handler or style does not take ef
   });
   assert.equal(effects.injected, null);
   assert.notEqual(effects.colour, "rgb(1, 2, 3)");
+});
+
+test("what providers and customers name is text on the page: no markup, script or turned direction of theirs", async (t) => {
+  const { page } = await person(t, { config: { mode: "app_centre", categories: ["hris"] } });
+  const twin = { ...hostileAccount(), id: "00000000-0000-4000-8000-000000000002" };
+  const happened = [{ id: HOSTILE, at: twin.created_at, type: "issue_opened", actor: HOSTILE, model_id: HOSTILE, detail: { kind: HOSTILE, to: HOSTILE } }];
+  const kind = { model_id: HOSTILE, model_name: HOSTILE, status: HOSTILE, last_synced_at: null, next_sync_start: null, records: 1 };
+  await scriptReads(page, {
+    accounts: () => [hostileAccount(), twin],
+    progress: () => ({ results: [kind], sync_complete: false }),
+    events: () => /** @type {HistoryEvent[]} */ (happened),
+    duplicates: () => [twin],
+  });
+  const system = { name: HOSTILE, slug: HOSTILE, categories: ["hris"], image: "javascript:0", square_image: null, color: "red;}*{" };
+  await page.route(/\/v1\/integrations/, (route) => route.fulfill({ json: { results: [system] } }));
+  await signIn(page);
+  const row = page.locator(".account").first();
+  await row.locator(".details-toggle").click();
+  await row.locator("[id^=history-]").click();
+  await row.locator(".history li").first().waitFor();
+  await row.getByRole("button", { name: "Review" }).click();
+  await row.locator(".set-member").first().waitFor();
+  await page.locator(".system-name").first().waitFor();
+  await row.locator(".button-danger").click();
+  await page.locator("#confirm-title").waitFor();
+
+  const perceived = (await perceive(page)).map(({ text }) => text);
+  const shown = HOSTILE.replace(/[\u202e\u2066]/g, "");
+  assert.ok(perceived.filter((text) => text.includes(shown)).length >= 5, "it is shown as it is written");
+  assert.deepEqual(perceived.filter((text) => /[\u202a-\u202e\u2066-\u2069]/.test(text)), []);
+  const found = await page.evaluate(() => ({
+    injected: /** @type {any} */ (window).injected ?? null,
+    elements: document.querySelectorAll("#app script, #app [onerror], #app [onclick], #app iframe, #app img[src=x]").length,
+    hidden: getComputedStyle(document.body).display,
+  }));
+  assert.deepEqual(found, { injected: null, elements: 0, hidden: "block" });
 });
 
 test("no token rests in storage, in the address or in the console, after connecting as well", async (t) => {

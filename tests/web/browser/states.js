@@ -126,6 +126,20 @@ export const LONG_NAME = "Donaudampfschifffahrtsgesellschaft Österreich, Person
 
 const STATUSES = ["DONE", "SYNCING", null, "PARTIALLY_SYNCED", "FAILED", "PAUSED", "DISABLED"];
 
+/** A name that would be more than text, if anything made more of it. */
+export const HOSTILE = `\u202e<img src=x onerror="window.injected='name'"><script>window.injected='name'</script>"'{name}\u2066`;
+
+/** Whatever a provider or a customer may name is hostile. @returns {LinkedAccount} */
+export const hostileAccount = () =>
+  account({
+    display_name: `${HOSTILE} own`,
+    integration: { name: `${HOSTILE} system`, slug: HOSTILE, image: "javascript:window.injected='image'", color: "red;}*{display:none" },
+    category: HOSTILE,
+    is_duplicate: true,
+    open_issues: [{ id: HOSTILE, type: HOSTILE, message: HOSTILE, first_seen: at(60), last_seen: at(30) }],
+    health: { state: "action_needed", reason: HOSTILE, actor: "end_user", can_refresh: true, can_reconnect: true, since: at(60) },
+  });
+
 /** Every state of a kind of data. @returns {SyncProgress} */
 export function everyKind() {
   const names = ["Employee", "Team", "Location", "TimeOff", "PayrollRun", "Company", "Dependent", "Benefit"];

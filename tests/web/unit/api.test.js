@@ -45,6 +45,11 @@ test("a list is read to its last page", async () => {
   assert.deepEqual(await client().listAccounts(), [{ id: 1 }, { id: 2 }]);
 });
 
+test("no name turns the direction of the sentence around it", async () => {
+  answer = () => ({ body: { id: "a", display_name: "Pay\u202eLLOR\u2066 \u05e9\u05db\u05e8", integration: { name: "\u200f<b>\u061c" } } });
+  assert.deepEqual(await client().getAccount("a"), { id: "a", display_name: "PayLLOR \u05e9\u05db\u05e8", integration: { name: "<b>" } });
+});
+
 test("a 401 is asked again with a renewed token, once", async () => {
   answer = (request) => (request.headers.authorization === "Bearer second" ? { body: { id: "a" } } : { status: 401, body: { message: "Unauthorized" } });
   await client().getAccount("a");

@@ -218,10 +218,10 @@ pub struct RotateAccountToken {
 pub struct RotateKmsKey {
     #[command(flatten)]
     pub selection: Selection,
-    /// Where to note which accounts are done, so that an interrupted run goes on
+    /// Where to note which accounts are done, so that an interrupted run goes on; a move to another key needs none
     #[arg(long, value_name = "FILE")]
-    pub state: PathBuf,
-    /// Accounts a second; each takes three calls of the key service
+    pub state: Option<PathBuf>,
+    /// Accounts a second; each takes up to four calls of the key service
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub rate: u32,
     #[command(flatten)]

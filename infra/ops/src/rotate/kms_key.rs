@@ -1,12 +1,17 @@
-//! The key of account tokens: each token is opened and closed again, by the key material that is current now, and only
-//! stored once the new ciphertext opens. Accounts that are done are noted in a file, so that an interrupted run goes on.
+//! The key of account tokens: each token is opened and closed again, and only stored once the new ciphertext opens.
+//!
+//! A stack that names a key before (`PreviousTokenKeyArn`) moves to its current key. Then a ciphertext itself says
+//! whether it is done, because KMS says which key it is under: a run may end anywhere and begin anew, and a dry run
+//! counts what the previous key is still needed for. Without one, tokens are encrypted with the material that their key
+//! has now, which nobody can tell from older material: accounts that are done are noted in a file.
 
 use std::time::Duration;
 
 use indicatif::ProgressBar;
+use serde::Serialize;
 use shared::domain::account::LinkedAccount;
 use shared::linking::Linking;
-use shared::secrets::TokenContext;
+use shared::secrets::{TokenContext, Under};
 use shared::store::accounts::Saved;
 use shared::telemetry;
 use tokio::time::{MissedTickBehavior, interval};
@@ -15,77 +20,143 @@ use super::notes::Notes;
 use crate::cli::RotateKmsKey;
 use crate::connection::Connection;
 use crate::failure::Failure;
-use crate::output::{Cell, Output};
+use crate::output::{Cell, Output, shown};
 use crate::walk::Walk;
 
 /// How often an account is tried over another writer.
 const ATTEMPTS: u32 = 5;
 
+/// How many accounts went which way.
+#[derive(Debug, Default, Serialize)]
+struct Summary {
+    reencrypted: u64,
+    done_before: u64,
+    refused: u64,
+    /// Under the previous key.
+    left: u64,
+}
+
+enum Outcome {
+    Encrypted,
+    DoneBefore,
+    /// To be encrypted again, but for the dry run.
+    Left,
+}
+
 pub async fn rotate(connection: &Connection, output: &Output, asked: &RotateKmsKey) -> Result<(), Failure> {
-    let notes = Notes::open(&asked.state)?;
+    let job = Job::new(connection, asked).await?;
     if !asked.consent.dry_run {
         output.confirm("Encrypt all account tokens again?", asked.consent.yes)?;
     }
-    let linking = connection.linking().await?;
     let bar = ProgressBar::new_spinner();
     let mut turns = interval(Duration::from_secs(1) / asked.rate);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut fresh, mut skipped, mut refused) = (0_u64, 0_u64, 0_u64);
+    let mut summary = Summary::default();
     let mut walk = Walk::new(&connection.store, &asked.selection);
     while let Some(page) = walk.next().await? {
         for account in page {
-            bar.inc(1);
-            if notes.is_done(account.id) {
-                skipped += 1;
-                continue;
-            }
-            if asked.consent.dry_run {
-                fresh += 1;
-                continue;
-            }
-            turns.tick().await;
             let id = account.id;
-            match again(&linking, account).await {
-                Ok(()) => {
-                    fresh += 1;
-                    // After the row: at worst an account is encrypted twice.
-                    notes.done(id)?;
-                }
+            if job.asks_kms(&account) {
+                turns.tick().await;
+            }
+            match job.account(account).await {
+                Ok(Outcome::Encrypted) => summary.reencrypted += 1,
+                Ok(Outcome::DoneBefore) => summary.done_before += 1,
+                Ok(Outcome::Left) => summary.left += 1,
                 Err(Failure::Secrets(error)) if !error.is_transient() => {
-                    refused += 1;
-                    bar.suspend(|| eprintln!("{id}: {}", telemetry::chain(&error)));
+                    summary.refused += 1;
+                    bar.suspend(|| eprintln!("{id}: {}", shown(&telemetry::chain(&error))));
                 }
                 Err(failure) => return Err(failure),
             }
+            bar.set_message(progress(&summary));
+            bar.tick();
         }
     }
     bar.finish_and_clear();
-    if output.json {
-        return output.object(&serde_json::json!({"reencrypted": fresh, "done_before": skipped, "refused": refused}));
-    }
-    let verb = if asked.consent.dry_run { "would be encrypted again" } else { "encrypted again" };
-    output.line(Cell::from(format!("{fresh} {verb}, {skipped} were done before, {refused} do not open")))
+    tell(output, &job, &summary)
 }
 
-/// Opens and closes a token again, over whatever the functions write meanwhile.
-async fn again(linking: &Linking, mut account: LinkedAccount) -> Result<(), Failure> {
-    for _ in 0..ATTEMPTS {
-        let token = linking.token_of(&account).await?;
-        let closed = linking.closed(&account.organization, &account.merge_id, &token).await?;
-        let (organization, merge_id) = (&account.organization, &account.merge_id);
-        let opened = linking.tokens.decrypt(&closed, TokenContext::Account { organization, merge_id }).await?;
-        if opened.expose() != token.expose() {
-            return Err(Failure::Usage(format!("the key service returned another token for {}", account.id)));
-        }
-        account.token = closed;
-        if linking.store.save_account(&mut account).await? == Saved::Written {
-            return Ok(());
-        }
-        match linking.store.account(&account.organization, account.id).await? {
-            Some(read) => account = read,
-            // Erased meanwhile: nothing is left to encrypt.
-            None => return Ok(()),
-        }
+fn progress(summary: &Summary) -> String {
+    let Summary { reencrypted, done_before, refused, left } = summary;
+    format!("{} accounts: {reencrypted} encrypted again", reencrypted + done_before + refused + left)
+}
+
+fn tell(output: &Output, job: &Job, summary: &Summary) -> Result<(), Failure> {
+    if output.json {
+        return output.object(summary);
     }
-    Err(Failure::Usage(format!("account {} keeps changing: run this again", account.id)))
+    let Summary { reencrypted, done_before, refused, left } = summary;
+    output.line(Cell::from(if job.dry && job.moves {
+        format!("{left} are under the previous key, {done_before} under the current one, {refused} do not open")
+    } else if job.dry {
+        format!("{left} would be encrypted again, {done_before} were done before")
+    } else {
+        format!("{reencrypted} encrypted again, {done_before} were done before, {refused} do not open")
+    }))
+}
+
+/// What is done to each account.
+struct Job {
+    linking: Linking,
+    notes: Notes,
+    /// From the previous key to the current one.
+    moves: bool,
+    dry: bool,
+}
+
+impl Job {
+    async fn new(connection: &Connection, asked: &RotateKmsKey) -> Result<Self, Failure> {
+        let moves = connection.tokens.moves();
+        let notes = match &asked.state {
+            // What an earlier rotation noted says nothing about this key.
+            _ if moves => Notes::default(),
+            Some(path) => Notes::open(path)?,
+            None => return Err(Failure::Usage("name a file for what is done: --state FILE".to_owned())),
+        };
+        Ok(Self { linking: connection.linking().await?, notes, moves, dry: asked.consent.dry_run })
+    }
+
+    fn asks_kms(&self, account: &LinkedAccount) -> bool {
+        self.moves || !(self.dry || self.notes.is_done(account.id))
+    }
+
+    /// Opens and closes a token again, over whatever the functions write meanwhile.
+    async fn account(&self, mut account: LinkedAccount) -> Result<Outcome, Failure> {
+        let (linking, id) = (&self.linking, account.id);
+        if self.notes.is_done(id) {
+            return Ok(Outcome::DoneBefore);
+        }
+        if self.dry && !self.moves {
+            return Ok(Outcome::Left);
+        }
+        let (organization, merge_id) = (account.organization.clone(), account.merge_id.clone());
+        let context = TokenContext::Account { organization: &organization, merge_id: &merge_id };
+        for _ in 0..ATTEMPTS {
+            let (token, under) = linking.tokens.opened(&account.token, context).await?;
+            if self.moves && under == Under::Current {
+                return Ok(Outcome::DoneBefore);
+            }
+            if self.dry {
+                return Ok(Outcome::Left);
+            }
+            let closed = linking.tokens.encrypt(&token, context).await?;
+            let (opened, under) = linking.tokens.opened(&closed, context).await?;
+            if opened.expose() != token.expose() || under != Under::Current {
+                return Err(Failure::Usage(format!("the key service returned another token for {id}")));
+            }
+            account.token = closed;
+            if linking.store.save_account(&mut account).await? == Saved::Written {
+                // After the row: at worst an account is encrypted twice.
+                self.notes.done(id)?;
+                return Ok(Outcome::Encrypted);
+            }
+            match linking.store.account(&organization, id).await? {
+                Some(read) => account = read,
+                // Erased meanwhile: nothing is left to encrypt.
+                None => return Ok(Outcome::DoneBefore),
+            }
+        }
+        Err(Failure::Usage(format!("account {id} keeps changing: run this again")))
+    }
 }
