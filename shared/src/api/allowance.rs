@@ -46,6 +46,12 @@ impl Risked {
         Ok(Self { of: of.clone(), at: now })
     }
 
+    /// Counts a call that was made without asking for leave, and that Merge has refused.
+    pub async fn refused(store: &Store, of: &OrganizationId, now: Timestamp) -> Result<(), StoreError> {
+        store.count(of, Counter::Refused, 1, now).await?;
+        Ok(())
+    }
+
     /// Merge accepted the call.
     pub async fn accepted(self, store: &Store) -> Result<(), StoreError> {
         store.count(&self.of, Counter::Refused, -1, self.at).await?;
