@@ -2,7 +2,9 @@
 //! blocks whoever causes too many errors, and with us everybody.
 
 use futures::future::join_all;
+use jiff::Timestamp;
 use serde_json::{Value, json};
+use shared::domain::account::{Trouble, TroubleCode};
 
 use crate::answer::Answer;
 use crate::world::{World, run};
@@ -68,6 +70,60 @@ fn a_plan_without_resyncs_is_not_asked_for_them_again_and_again() {
         let reached = world.calls("resync").await;
         assert!((1..GUARD).contains(&reached), "{reached} of them reached Merge");
         world.connect("globex", "k1").await;
+    });
+}
+
+#[test]
+fn where_syncs_stand_is_asked_so_often_for_one_organization() {
+    run(async {
+        let world = World::with(&[("REFRESHES_PER_MINUTE", "2")]).await;
+        let mut ids = Vec::new();
+        for n in 0..6 {
+            ids.push(world.connect("acme", &format!("k{n}")).await);
+        }
+        let before = world.calls("sync-status").await;
+        let ask = |id: &String| {
+            world.ask("acme", format!("GET /v1/linked-accounts/{id}/sync-status?refresh=true"), Value::Null)
+        };
+        for id in &ids {
+            ask(id).await.expect(200);
+        }
+        let asked = world.calls("sync-status").await - before;
+        assert!((2..=4).contains(&asked), "{asked} of them reached Merge: no more than two minutes' allowance");
+    });
+}
+
+#[test]
+fn accounts_whose_tokens_are_refused_never_close_merge_to_others() {
+    run(async {
+        let world = World::new().await;
+        let mut ids = Vec::new();
+        for n in 0..12 {
+            ids.push(world.connect("acme", &format!("k{n}")).await);
+        }
+        let status = |id: &String| format!("GET /v1/linked-accounts/{id}/sync-status?refresh=true");
+        let of_globex = world.connect("globex", "k").await;
+        world.control("POST", "/_sandbox/faults", json!({"route": "GET *sync-status", "status": 401})).await;
+        let before = world.calls("sync-status").await;
+        for id in &ids {
+            world.ask("acme", status(id), Value::Null).await.expect(200);
+        }
+        let refused = world.calls("sync-status").await - before;
+        assert!((1..=6).contains(&refused), "{refused} of them reached Merge");
+        // Another organization's is still asked for.
+        world.control("POST", "/_sandbox/reset", json!({})).await;
+        let before = world.calls("sync-status").await;
+        world.ask("globex", status(&of_globex), Value::Null).await.expect(200);
+        assert_eq!(world.calls("sync-status").await - before, 1);
+
+        // What is known to be refused is not even tried.
+        let trouble = Trouble { code: TroubleCode::AccountTokenRefused, since: Timestamp::now() };
+        let world = World::new().await;
+        let id = world.connect("acme", "k").await;
+        world.change(&id, |account| account.facts.trouble = Some(trouble.clone())).await;
+        let before = world.calls("sync-status").await;
+        world.ask("acme", status(&id), Value::Null).await.expect(200);
+        assert_eq!(world.calls("sync-status").await, before);
     });
 }
 

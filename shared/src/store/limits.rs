@@ -26,6 +26,8 @@ pub enum Counter {
     Relink,
     /// Syncs that people ask for.
     Refresh,
+    /// Questions where an account's syncs stand.
+    Status,
     Delete,
     /// Names and marks that people give an account.
     Patch,
@@ -42,6 +44,7 @@ impl Counter {
             Self::Refused => "refused",
             Self::Relink => "relinks",
             Self::Refresh => "refreshes",
+            Self::Status => "statuses",
             Self::Delete => "deletes",
             Self::Patch => "patches",
             Self::Duplicates => "duplicates",
