@@ -1,7 +1,7 @@
 //! Output: what people and programs read. Answers go to standard output, as aligned text or, with `--json`, as one JSON
 //! object per line; questions and progress go to standard error. Colour appears on a terminal only.
 //!
-//! Whatever comes from a provider or a customer is shown without control characters.
+//! Whatever comes from a provider or a customer is shown without characters that drive a terminal or hide text.
 
 use std::cell::RefCell;
 use std::io::{self, BufRead, IsTerminal, Write};
@@ -17,6 +17,8 @@ use crate::severity::Severity;
 pub struct Output {
     pub json: bool,
     colour: bool,
+    /// People may look at it, whatever it is.
+    terminal: bool,
     out: RefCell<Box<dyn Write>>,
 }
 
@@ -57,7 +59,26 @@ impl Cell {
 
 /// Text of somebody else's, made harmless for a terminal.
 pub fn shown(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{b7}' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() || is_invisible(c) { '\u{b7}' } else { c }).collect()
+}
+
+/// Characters that have no width or turn the direction of the text around them, so that it reads as what it is not.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// JSON that means the same and drives no terminal: such characters stand in strings only, where they may be escaped.
+/// Those below U+0020 always are.
+fn escaped(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\u{7f}'..='\u{9f}' => safe.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if is_invisible(c) => safe.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => safe.push(c),
+        }
+    }
+    safe
 }
 
 /// A time as people read it; a dash for none.
@@ -74,13 +95,13 @@ impl Output {
     /// Standard output, in colour where people look at it and do not mind.
     pub fn standard(json: bool) -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        let colour = wanted && io::stdout().is_terminal();
-        Self { json, colour, out: RefCell::new(Box::new(io::stdout())) }
+        let terminal = io::stdout().is_terminal();
+        Self { json, colour: wanted && terminal, terminal, out: RefCell::new(Box::new(io::stdout())) }
     }
 
     /// Anything else, without colour.
     pub fn to(out: impl Write + 'static, json: bool) -> Self {
-        Self { json, colour: false, out: RefCell::new(Box::new(out)) }
+        Self { json, colour: false, terminal: false, out: RefCell::new(Box::new(out)) }
     }
 
     /// Bytes as they are.
@@ -90,9 +111,12 @@ impl Output {
 
     /// One object, one line.
     pub fn object(&self, value: &impl Serialize) -> Result<(), Failure> {
-        let mut line = serde_json::to_vec(value).map_err(io::Error::from)?;
-        line.push(b'\n');
-        self.bytes(&line)
+        let mut line = serde_json::to_string(value).map_err(io::Error::from)?;
+        if self.terminal {
+            line = escaped(&line);
+        }
+        line.push('\n');
+        self.bytes(line.as_bytes())
     }
 
     pub fn line(&self, text: impl Into<Cell>) -> Result<(), Failure> {
@@ -152,6 +176,30 @@ mod tests {
     fn what_others_wrote_cannot_drive_a_terminal() {
         assert_eq!(shown("a\u{1b}[31m\nb\u{9b}"), "a·[31m·b·");
         assert_eq!(Cell::from("x\r"), Cell::from("x·"));
+        assert_eq!(shown("a\u{202e}b\u{200b}c\u{2064}\u{2066}\u{feff}d\u{fffd}é"), "a·b·c···d\u{fffd}é");
+    }
+
+    #[test]
+    fn json_on_a_terminal_means_the_same_and_drives_it_no_more_than_text_does() {
+        #[derive(Clone, Default)]
+        struct Written(std::rc::Rc<RefCell<Vec<u8>>>);
+        impl Write for Written {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.borrow_mut().write(bytes)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let name = "\u{1b}[31m\u{7f}\u{9b}2J\u{202e}\u{feff}\"ü";
+        for terminal in [true, false] {
+            let written = Written::default();
+            Output { terminal, ..Output::to(written.clone(), true) }.object(&name).unwrap();
+            let text = String::from_utf8(written.0.take()).unwrap();
+            assert_eq!(serde_json::from_str::<String>(&text).unwrap(), name);
+            let raw = text.trim_end().chars().any(|c| c.is_control() || is_invisible(c));
+            assert_eq!(raw, !terminal, "a file has the bytes as they are");
+        }
     }
 
     #[test]

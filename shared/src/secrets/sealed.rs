@@ -48,7 +48,13 @@ impl TokenCipher {
         let decoded = |text: &str| STANDARD.decode(text).map_err(|_| SecretsError::WrongContext);
         let decrypt = self.client.decrypt().key_id(&self.key).ciphertext_blob(Blob::new(decoded(&sealed.key)?));
         let answer = decrypt.set_encryption_context(Some(context())).send().await;
-        let answer = answer.map_err(|error| SecretsError::Kms(error.into()))?;
+        let answer = answer.map_err(|error| match error.code() {
+            // No key of ours, or none at all: that does not pass.
+            Some("InvalidCiphertextException" | "IncorrectKeyException" | "ValidationException") => {
+                SecretsError::WrongContext
+            }
+            _ => SecretsError::Kms(error.into()),
+        })?;
         let key = Zeroizing::new(answer.plaintext.map(Blob::into_inner).unwrap_or_default());
         let cipher = RandomizedNonceKey::new(&AES_256_GCM, &key).map_err(|_| SecretsError::WrongContext)?;
         let nonce: [u8; NONCE_LEN] = decoded(&sealed.nonce)?.try_into().map_err(|_| SecretsError::WrongContext)?;
