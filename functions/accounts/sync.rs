@@ -1,7 +1,8 @@
 //! Syncs: where each model stands, and asking for a sync now.
 //!
 //! While the first sync runs, or on request, Merge is asked where it stands: at most every 15 seconds for one account,
-//! however many people look at the page. What has become readable is queued at once.
+//! however many people look at the page, and so often in a minute for one organization, however many accounts it has.
+//! What has become readable is queued at once.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -91,8 +92,8 @@ fn view(
     SyncStatusView { results, sync_complete: account.facts.initial_sync_completed || all_stored }
 }
 
-/// Merge's answer, if it is this request's turn to ask. Trouble at Merge's side is not the caller's: what is stored is
-/// shown instead.
+/// Merge's answer, if it is this request's turn to ask. Trouble at Merge's side is not the caller's, nor is it that the
+/// organization has asked often: what is stored is shown instead.
 async fn ask(
     accounts: &Accounts,
     account: &LinkedAccount,
@@ -100,13 +101,27 @@ async fn ask(
     checkpoints: &HashMap<String, Checkpoint>,
 ) -> Result<Option<Vec<SyncStatus>>, Problem> {
     let (store, now) = (&accounts.linking.store, ambient::now());
+    // Merge would refuse the token again, and counts that.
+    if account.facts.token_refused() {
+        return Ok(None);
+    }
     let turn = store.take_turn(account.id, "sync-status", accounts.clock.real(ASK_EVERY), now).await?;
     if !turn.is_new {
         return Ok(None);
     }
+    let asked = store.count(&account.organization, Counter::Status, 1, now).await?;
+    if asked > i64::from(accounts.limit.0.per_minute) {
+        return Ok(None);
+    }
     let token = accounts.linking.token_of(account).await?;
+    let Ok(risked) = Risked::take(store, &account.organization, accounts.refused, now).await else {
+        return Ok(None);
+    };
     let rows = match accounts.linking.merge.sync_status(account.category, &token, None).await {
-        Ok(rows) => rows,
+        Ok(rows) => {
+            risked.accepted(store).await?;
+            rows
+        }
         Err(error) => {
             tracing::warn!(error = telemetry::chain(&error), "Merge's sync status cannot be read now");
             return Ok(None);

@@ -63,17 +63,28 @@ pub async fn handle(tokens: &LinkTokens, request: Request) -> Result<Answer, Pro
         magic_link: wanted.magic_link,
         expiry_minutes: tokens.linking.expiry_minutes,
     };
-    // Merge may refuse what the caller chose, and what it refuses too often it blocks.
-    let chosen = integration.is_some() || wanted.end_user.is_some();
-    let risked = match chosen {
+    // Merge may refuse what the caller chose, and what it refused before; whoever it refuses too often it blocks. All
+    // else is counted only once it is refused: a link token is one write.
+    let doubtful = integration.is_some() || wanted.end_user.is_some() || wanted.magic_link || slot.refused;
+    let risked = match doubtful {
         true => Some(Risked::take(&tokens.store, &caller.organization, tokens.refused, ambient::now()).await?),
         false => None,
     };
-    let answer = tokens.merge.create_link_token(&ask).await;
-    let answer = answer.map_err(|error| refused(error, integration.is_some()))?;
-    if let Some(risked) = risked {
-        risked.accepted(&tokens.store).await?;
-    }
+    let answer = match (tokens.merge.create_link_token(&ask).await, risked) {
+        (Ok(answer), None) => answer,
+        (Ok(answer), Some(risked)) => {
+            risked.accepted(&tokens.store).await?;
+            answer
+        }
+        (Err(error), risked) => {
+            if risked.is_none() && !error.is_unavailable() {
+                Risked::refused(&tokens.store, &caller.organization, ambient::now()).await?;
+                tokens.store.mark_reservation_refused(&slot).await?;
+                tokens.limiter.use_up(&subject, Instant::now());
+            }
+            return Err(refused(error, integration.is_some()));
+        }
+    };
 
     // 4. Reply.
     telemetry::about_account(&caller.organization, slot.account);
@@ -99,7 +110,11 @@ async fn reserve(
         state: SlotState::Pending,
         created_by: caller.subject.clone(),
         created_at: now,
+        refused: false,
     };
+    if fresh.origin_id.is_too_long() {
+        return Err(Problem::invalid("The organization's id is too long for a connection of this category."));
+    }
     let (slot, attempt) = match tokens.store.reserve(fresh, strategy).await? {
         Reservation::Reused(slot) => return Ok((slot, "reused")),
         Reservation::First(slot) => (slot, "first"),

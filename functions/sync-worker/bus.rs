@@ -3,6 +3,7 @@
 use aws_sdk_eventbridge::{Client, types::PutEventsRequestEntry};
 use serde_json::{Value, json};
 use shared::domain::{account::LinkedAccount, category::Category, health::Health, ids::MergeLinkedAccountId};
+use shared::telemetry;
 
 /// Source of every event.
 const SOURCE: &str = "tether";
@@ -64,8 +65,7 @@ impl Bus {
                 false
             }
             Err(error) => {
-                let error = aws_sdk_eventbridge::error::DisplayErrorContext(error).to_string();
-                tracing::warn!(error, "the event bus could not be reached");
+                tracing::warn!(error = telemetry::aws_chain(&error), "the event bus could not be reached");
                 false
             }
         }

@@ -196,6 +196,15 @@ async fn checklist_06_a_warm_process_learns_of_keys_that_are_new_and_that_are_go
     pass(Duration::from_secs(301)).await;
     assert_eq!((world.post(&event, "newest").await, reads()), (401, 3));
 
+    // A read that fails makes no key younger: it is tried again half a minute later, and not at every delivery.
+    put("[]").await;
+    pass(Duration::from_secs(301)).await;
+    assert_eq!((world.post(&event, "newer").await, reads()), (200, 4), "those of before serve on");
+    put(r#"["newest"]"#).await;
+    assert_eq!((world.post(&event, "newer").await, reads()), (200, 4));
+    pass(Duration::from_secs(31)).await;
+    assert_eq!((world.post(&event, "newer").await, reads()), (401, 5), "the removed key");
+
     // The read fails: nobody can say whether a stranger's key is new. What fits a known key is genuine.
     pass(Duration::from_secs(301)).await;
     world.aws.stop().await;
@@ -207,7 +216,7 @@ async fn checklist_06_a_warm_process_learns_of_keys_that_are_new_and_that_are_go
         handle(&webhook, request).await.unwrap().status().as_u16()
     };
     assert_eq!(judge("unheard-of").await, 503);
-    assert_eq!(judge("newer").await, 200);
+    assert_eq!(judge("newest").await, 200);
 }
 
 #[tokio::test]

@@ -37,6 +37,17 @@ pub enum RelayError {
     Encoding(#[from] base64::DecodeError),
 }
 
+impl RelayError {
+    /// Asking again may help; otherwise the copy itself is what cannot be read.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Secrets(error) => error.is_transient(),
+            Self::Queue(_) => true,
+            Self::Shape(_) | Self::Encoding(_) => false,
+        }
+    }
+}
+
 /// Puts a copy on the queue if it is of a test account; whether it was.
 pub async fn pass_on(
     queue: &RelayQueue,

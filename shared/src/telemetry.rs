@@ -8,6 +8,7 @@
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use sha2::{Digest, Sha256};
 use tracing::Span;
 use tracing::field::{Empty, display};
@@ -102,6 +103,19 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
             text.push_str(&cause_text);
         }
         source = cause.source();
+    }
+    text
+}
+
+/// An error of the AWS SDK for the log: its sources, AWS's code and AWS's words. Its `Debug`, which the SDK's own display
+/// prints as well, would show the raw answer, with the rows in it.
+pub fn aws_chain(error: &(impl std::error::Error + ProvideErrorMetadata + 'static)) -> String {
+    let mut text = chain(error);
+    for part in [error.code(), error.message()].into_iter().flatten().filter(|part| !part.is_empty()) {
+        if !text.contains(part) {
+            text.push_str(": ");
+            text.push_str(part);
+        }
     }
     text
 }

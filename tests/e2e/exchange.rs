@@ -166,6 +166,10 @@ fn checklist_48_an_expired_link_token_or_a_closed_relink_leads_to_the_same_origi
         let api = system.api("org_slow").await;
         let (expired, id) = api.link_token("hris").await;
         // Its half hour goes by and nobody has used it.
+        let expiry = system.sandbox().post("/expire-link-tokens", json!({})).await;
+        assert_eq!(expiry["expired"], 1);
+        let words = system.sandbox().cannot_link(&expired, "bamboohr").await;
+        assert!(words.contains("expired"), "{words}");
         let (fresh, again) = api.link_token("hris").await;
         assert_eq!(again, id);
         assert_ne!(fresh, expired);

@@ -46,7 +46,7 @@ async fn forge(system: &System, n: usize) {
     };
     let (status, answer) = Delivery { body, signature: signature.as_deref() }.post(system).await;
     assert!(status == 401 || status >= 500, "a forged delivery is never taken: {status}");
-    assert_eq!(answer.len(), if status == 401 { 0 } else { answer.len() });
+    assert!(status >= 500 || answer.is_empty(), "whoever is refused is told nothing: {answer}");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 //! blocks whoever causes too many errors, and with us everybody.
 
 use futures::future::join_all;
+use jiff::Timestamp;
 use serde_json::{Value, json};
+use shared::domain::account::{Trouble, TroubleCode};
 
 use crate::answer::Answer;
 use crate::world::{World, run};
@@ -72,12 +74,111 @@ fn a_plan_without_resyncs_is_not_asked_for_them_again_and_again() {
 }
 
 #[test]
-fn long_labels_are_cut_to_what_merge_takes() {
+fn where_syncs_stand_is_asked_so_often_for_one_organization() {
+    run(async {
+        let world = World::with(&[("REFRESHES_PER_MINUTE", "2")]).await;
+        let mut ids = Vec::new();
+        for n in 0..6 {
+            ids.push(world.connect("acme", &format!("k{n}")).await);
+        }
+        let before = world.calls("sync-status").await;
+        let ask = |id: &String| {
+            world.ask("acme", format!("GET /v1/linked-accounts/{id}/sync-status?refresh=true"), Value::Null)
+        };
+        for id in &ids {
+            ask(id).await.expect(200);
+        }
+        let asked = world.calls("sync-status").await - before;
+        assert!((2..=4).contains(&asked), "{asked} of them reached Merge: no more than two minutes' allowance");
+    });
+}
+
+#[test]
+fn accounts_whose_tokens_are_refused_never_close_merge_to_others() {
+    run(async {
+        let world = World::new().await;
+        let mut ids = Vec::new();
+        for n in 0..12 {
+            ids.push(world.connect("acme", &format!("k{n}")).await);
+        }
+        let status = |id: &String| format!("GET /v1/linked-accounts/{id}/sync-status?refresh=true");
+        let of_globex = world.connect("globex", "k").await;
+        world.control("POST", "/_sandbox/faults", json!({"route": "GET *sync-status", "status": 401})).await;
+        let before = world.calls("sync-status").await;
+        for id in &ids {
+            world.ask("acme", status(id), Value::Null).await.expect(200);
+        }
+        let refused = world.calls("sync-status").await - before;
+        assert!((1..=6).contains(&refused), "{refused} of them reached Merge");
+        // Another organization's is still asked for.
+        world.control("POST", "/_sandbox/reset", json!({})).await;
+        let before = world.calls("sync-status").await;
+        world.ask("globex", status(&of_globex), Value::Null).await.expect(200);
+        assert_eq!(world.calls("sync-status").await - before, 1);
+
+        // What is known to be refused is not even tried.
+        let trouble = Trouble { code: TroubleCode::AccountTokenRefused, since: Timestamp::now() };
+        let world = World::new().await;
+        let id = world.connect("acme", "k").await;
+        world.change(&id, |account| account.facts.trouble = Some(trouble.clone())).await;
+        let before = world.calls("sync-status").await;
+        world.ask("acme", status(&id), Value::Null).await.expect(200);
+        assert_eq!(world.calls("sync-status").await, before);
+    });
+}
+
+#[test]
+fn a_long_name_is_cut_to_what_merge_takes_and_a_long_address_is_none() {
     run(async {
         let world = World::new().await;
         let long = "x".repeat(200);
-        let wanted = json!({"category": "hris", "end_user": {"email": long, "organization_name": long}});
-        world.ask_as_a_service("acme", "POST /v1/link-tokens", wanted).await.expect(201);
+        let wanted = |email: &str| json!({"category": "hris", "end_user": {"email": email, "organization_name": long}});
+        let ask = |email: &str| world.ask_as_a_service("acme", "POST /v1/link-tokens", wanted(email));
+        ask("admin@example.com").await.expect(201);
+        ask(&format!("{long}@example.com")).await.refused(400, "end_user_required");
+        assert_eq!(world.calls("link-token").await, 1);
+    });
+}
+
+#[test]
+fn an_organization_whose_id_is_too_long_is_told_before_merge_is_asked() {
+    run(async {
+        let organization = "o".repeat(64);
+        let hris = || json!({"category": "hris"});
+        let world = World::new().await;
+        let told = world.ask(&organization, "POST /v1/link-tokens", hris()).await;
+        assert!(told.text.contains("too long"), "{told:?}");
+        told.refused(400, "invalid_request");
+        assert_eq!(world.calls("link-token").await, 0);
+        assert!(world.rows(&format!("ORG#{organization}")).await.is_empty(), "nothing is reserved");
+
+        let world = World::with(&[("ORIGIN_ID_STRATEGY", "one_per_category")]).await;
+        world.ask(&organization, "POST /v1/link-tokens", hris()).await.expect(201);
+    });
+}
+
+#[test]
+fn link_tokens_that_merge_refuses_whatever_was_chosen_are_counted_as_well() {
+    run(async {
+        let world = World::new().await;
+        world.link_token("acme", "ats").await;
+        world.control("POST", "/_sandbox/faults", json!({"route": "POST /api/hris/*", "status": 403})).await;
+        let ask = |subject: &str| world.ask_as("acme", subject, "POST /v1/link-tokens", json!({"category": "hris"}));
+        ask("anna").await.refused(503, "merge_unavailable");
+        let again = ask("anna").await;
+        assert!(again.retry_after.is_some_and(|after| (1..=6).contains(&after)), "{again:?}");
+        again.refused(429, "rate_limited");
+
+        // Everybody else of the organization shares what is left of its allowance.
+        let subjects: Vec<String> = (0..20).map(|n| format!("colleague-{n}")).collect();
+        statuses(&join_all(subjects.iter().map(|subject| ask(subject))).await, 503);
+        let reached = world.calls("POST /api/hris/v1/link-token").await;
+        assert!((2..=6).contains(&reached), "{reached} of them reached Merge");
+        let guess = json!({"public_token": "a-guessed-public-token", "category": "ats"});
+        statuses(&join_all((0..12).map(|_| world.ask("acme", "POST /v1/linked-accounts", guess.clone()))).await, 400);
+        // What Merge takes is neither counted nor held up by it, and nor is anybody else.
+        world.link_token("acme", "ats").await;
+        world.link_token("globex", "ats").await;
     });
 }
 

@@ -13,7 +13,7 @@ use functions::exchange::{self, Exchanges};
 use functions::link_token::{self, LinkTokens};
 use functions::records::{self, Records};
 use functions::relink::{self, Relinks};
-use lambda_http::{Body, Request};
+use lambda_http::{Body, Request, request::RequestContext};
 use local_stack::aws::{Aws, AwsOptions};
 use local_stack::provision::provision;
 use local_stack::template::{Inputs, load};
@@ -155,6 +155,19 @@ impl World {
     /// A request of a service for an organization: its token names no end user.
     pub async fn ask_as_a_service(&self, organization: &str, route: &str, body: Value) -> Answer {
         self.answer(route, || event(organization, "tether/linked-accounts:write", route, &body, false)).await
+    }
+
+    /// A request of one of an organization's people.
+    pub async fn ask_as(&self, organization: &str, subject: &str, route: &str, body: Value) -> Answer {
+        let request = || {
+            let mut request = event(organization, "tether/linked-accounts:write", route, &body, true);
+            let context = request.extensions_mut().get_mut::<RequestContext>().unwrap();
+            let RequestContext::ApiGatewayV2(context) = context else { panic!("{context:?}") };
+            let claims = &mut context.authorizer.as_mut().unwrap().jwt.as_mut().unwrap().claims;
+            claims.insert("sub".to_owned(), subject.to_owned());
+            request
+        };
+        self.answer(route, request).await
     }
 
     /// A request of an organization with these scopes. `route`: method and path, query included.

@@ -9,12 +9,13 @@ use shared::domain::account::LinkedAccount;
 use shared::domain::health::{self, Health, HealthState};
 use shared::domain::ids::{MergeLinkedAccountId, OrganizationId};
 use shared::linking::Linking;
-use shared::merge::LinkTokenRequest;
+use shared::merge::{LinkTokenRequest, MergeError};
+use shared::telemetry;
 
 use crate::cli;
 use crate::connection::Connection;
 use crate::failure::Failure;
-use crate::output::{Cell, Output, time, word};
+use crate::output::{Cell, Output, shown, time, word};
 use crate::severity::Severity;
 use crate::walk::Walk;
 
@@ -120,7 +121,7 @@ pub async fn inbox(connection: &Connection, output: &Output, asked: &cli::Inbox)
             }
             let mends = health.can_reconnect && health.actor == health::Actor::EndUser;
             let reconnect_link = match &linking {
-                Some(linking) if mends => reconnect_link(linking, &account).await?,
+                Some(linking) if mends => link_or_word(linking, &account).await?,
                 _ => None,
             };
             let task = Task {
@@ -163,10 +164,23 @@ pub async fn inbox(connection: &Connection, output: &Output, asked: &cli::Inbox)
 /// Minutes that a reconnect link is good for: an e-mail is not read at once.
 const LINK_MINUTES: u32 = 720;
 
-/// A link that opens Merge's dialog for this account on its own. Merge knows the labels of whom it belongs to.
-async fn reconnect_link(linking: &Linking, account: &LinkedAccount) -> Result<Option<String>, Failure> {
-    let token = linking.token_of(account).await?;
-    let labels = linking.merge.end_user_labels(account.category, &token).await?;
+/// The link, or a word on standard error why Merge gives none for this account: the others have theirs all the same.
+async fn link_or_word(linking: &Linking, account: &LinkedAccount) -> Result<Option<String>, Failure> {
+    let why = match reconnect_link(linking, account).await {
+        Ok(Some(link)) => return Ok(Some(link)),
+        Ok(None) => "Merge has no such account".to_owned(),
+        // It would refuse the next one as well.
+        Err(error) if error.is_unavailable() => return Err(error.into()),
+        Err(error) => telemetry::chain(&error),
+    };
+    eprintln!("{}: no link: {}", account.id, shown(&why));
+    Ok(None)
+}
+
+/// A link that opens Merge's dialog for this account on its own. Merge knows the labels of whom it belongs to, and they
+/// are asked for without the account's token, which may be what is broken.
+async fn reconnect_link(linking: &Linking, account: &LinkedAccount) -> Result<Option<String>, MergeError> {
+    let Some(labels) = linking.merge.end_user_labels(&account.merge_id).await? else { return Ok(None) };
     let ask = LinkTokenRequest {
         category: account.category,
         origin_id: &account.origin_id,

@@ -63,7 +63,7 @@ pub fn shown(text: &str) -> String {
 /// Invisible, and able to turn or hide what follows: marks of direction, and line ends that only some programs know.
 fn is_turning(c: char) -> bool {
     let single = matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{feff}');
-    single || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    single || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}')
 }
 
 /// JSON of the same value whose strings spell out what a terminal may obey; JSON itself asks for that below U+0020 only.

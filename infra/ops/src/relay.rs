@@ -42,10 +42,20 @@ pub async fn relay(connection: &Connection, output: &Output, asked: &cli::Relay)
     let mut answered = 0;
     while asked.count.is_none_or(|count| answered < count) {
         for taken in queue.take().await? {
-            let Some(copied) = relay::open(&connection.tokens, &taken).await? else {
-                eprintln!("a copy of a production account's webhook was refused");
-                queue.done(&taken).await?;
-                continue;
+            let copied = match relay::open(&connection.tokens, &taken).await {
+                Ok(Some(copied)) => copied,
+                Ok(None) => {
+                    eprintln!("a copy of a production account's webhook was refused");
+                    queue.done(&taken).await?;
+                    continue;
+                }
+                Err(error) if error.is_transient() => return Err(error.into()),
+                // It never will be readable, and would stand in the way again.
+                Err(error) => {
+                    eprintln!("a copy was thrown away: {}", telemetry::chain(&error));
+                    queue.done(&taken).await?;
+                    continue;
+                }
             };
             let status = post(&url, &copied).await?;
             if status.is_some() {

@@ -18,15 +18,17 @@ pub async fn take(
     now: Timestamp,
 ) -> Result<(), Problem> {
     let used = store.count(of, counter, 1, now).await?;
-    if used <= i64::from(limit.per_minute) {
-        return Ok(());
-    }
+    if used <= i64::from(limit.per_minute) { Ok(()) } else { Err(next_minute(now)) }
+}
+
+fn next_minute(now: Timestamp) -> Problem {
     let second = now.as_second().rem_euclid(60).unsigned_abs();
-    Err(Problem::rate_limited(Duration::from_secs(60 - second)))
+    Problem::rate_limited(Duration::from_secs(60 - second))
 }
 
 /// A call that Merge may refuse, counted before it is made, so that a hundred at once are held back too. What is not
-/// given back was refused: Merge blocks whoever causes too many errors, and with us everybody.
+/// given back was refused: Merge blocks whoever causes too many errors, and with us everybody. It looks at any ten seconds,
+/// so this minute and the one before are counted together.
 #[derive(Debug)]
 #[must_use]
 pub struct Risked {
@@ -35,20 +37,25 @@ pub struct Risked {
 }
 
 impl Risked {
-    /// Counts a call. 429 when so many were refused, or are under way, in this minute.
+    /// Counts a call. 429 when so many were refused, or are under way, in this minute and the one before.
     pub async fn take(
         store: &Store,
         of: &OrganizationId,
         limit: RefusedLimit,
         now: Timestamp,
     ) -> Result<Self, Problem> {
-        take(store, of, Counter::Refused, limit.0, now).await?;
-        Ok(Self { of: of.clone(), at: now })
+        let most = i64::from(limit.0.per_minute);
+        let room = store.count_over_two_minutes(of, Counter::Refused, most, now).await?;
+        if room { Ok(Self { of: of.clone(), at: now }) } else { Err(next_minute(now)) }
+    }
+
+    /// Counts a call that was made without asking for leave, and that Merge has refused.
+    pub async fn refused(store: &Store, of: &OrganizationId, now: Timestamp) -> Result<(), StoreError> {
+        store.recount_over_two_minutes(of, Counter::Refused, 1, now).await
     }
 
     /// Merge accepted the call.
     pub async fn accepted(self, store: &Store) -> Result<(), StoreError> {
-        store.count(&self.of, Counter::Refused, -1, self.at).await?;
-        Ok(())
+        store.recount_over_two_minutes(&self.of, Counter::Refused, -1, self.at).await
     }
 }

@@ -51,11 +51,28 @@ impl Limiter {
         subjects.insert(subject.to_owned(), Bucket { full_at: after });
         Ok(())
     }
+
+    /// Takes all that is left for the subject, whose last one was refused: the next one is there after one refill.
+    pub fn use_up(&self, subject: &str, now: Instant) {
+        let mut subjects = self.subjects.lock().unwrap_or_else(PoisonError::into_inner);
+        subjects.insert(subject.to_owned(), Bucket { full_at: now + REFILL * self.burst });
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_used_up_comes_back_one_by_one() {
+        let limiter = Limiter::new(3);
+        let start = Instant::now();
+        limiter.use_up("a", start);
+        assert_eq!(limiter.take("a", start), Err(REFILL));
+        assert_eq!(limiter.take("b", start), Ok(()));
+        assert_eq!(limiter.take("a", start + REFILL), Ok(()));
+        assert!(limiter.take("a", start + REFILL).is_err());
+    }
 
     #[test]
     fn a_burst_then_ten_a_minute_for_each_subject() {

@@ -83,24 +83,27 @@ impl std::fmt::Debug for EndUser {
 const LONGEST_LABEL: usize = 100;
 
 impl EndUser {
-    /// The labels of an end user: those of the token, else those of the request. 400 with neither.
+    /// The labels of an end user: those of the token, else those of the request. 400 with neither. A long name is cut; a
+    /// long e-mail address is left out, because what is left of it is no address.
     pub fn of(
         email: Option<&str>,
         organization_name: Option<&str>,
         request: Option<&EndUser>,
     ) -> Result<EndUser, Problem> {
-        let label = |own: Option<&str>, given: Option<&String>| {
-            let label = own.or(given.map(String::as_str)).map(str::trim).unwrap_or_default();
-            let label: String = label.chars().filter(|c| !c.is_control()).take(LONGEST_LABEL).collect();
+        let label = |text: &str| {
+            let label: String = text.trim().chars().filter(|c| !c.is_control()).collect();
             (!label.is_empty()).then_some(label)
         };
-        let email = label(email, request.map(|r| &r.email));
-        let organization_name = label(organization_name, request.map(|r| &r.organization_name));
+        let address = |text: &str| label(text).filter(|address| address.chars().count() <= LONGEST_LABEL);
+        let name = |text: &str| label(text).map(|name| name.chars().take(LONGEST_LABEL).collect());
+        let email = email.and_then(address).or_else(|| address(&request?.email));
+        let organization_name = organization_name.and_then(name).or_else(|| name(&request?.organization_name));
         match (email, organization_name) {
             (Some(email), Some(organization_name)) => Ok(Self { email, organization_name }),
             _ => Err(Problem::new(
                 crate::http::Code::EndUserRequired,
-                "Name the end user in end_user, since the token does not.",
+                "Name the end user in end_user, since the token does not: an e-mail address of at most 100 characters and \
+                 the organization's name.",
             )),
         }
     }
@@ -165,6 +168,18 @@ mod tests {
         assert_eq!((user.email.as_str(), user.organization_name.as_str()), ("a@x.example", "Given"));
         let nobody = EndUser::of(None, Some("Acme"), None);
         assert_eq!(nobody.map(|_| ()).map_err(|p| p.code()), Err(Code::EndUserRequired));
+    }
+
+    #[test]
+    fn a_long_name_is_cut_and_a_long_address_left_out() {
+        let long = format!("{}@x.example", "ä".repeat(LONGEST_LABEL - 9));
+        let given = EndUser { email: "b@x.example".into(), organization_name: "x".repeat(200) };
+        let user = EndUser::of(Some(&long), None, Some(&given)).unwrap();
+        assert_eq!((user.email.as_str(), user.organization_name.len()), ("b@x.example", LONGEST_LABEL));
+        let nobody = EndUser::of(Some(&long), Some("Acme"), None);
+        assert_eq!(nobody.map(|_| ()).map_err(|p| p.code()), Err(Code::EndUserRequired));
+        let fits = &long["ä".len()..];
+        assert_eq!(EndUser::of(Some(fits), Some("Acme"), None).unwrap().email, fits);
     }
 
     #[test]

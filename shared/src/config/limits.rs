@@ -11,7 +11,7 @@ pub struct Limit {
 }
 
 /// `REFUSED_CALLS_PER_MINUTE`, 1 to 9, default 6: calls that Merge may refuse, of all that people make in an
-/// organization. Merge blocks an address, and so every organization behind it, after 20 errors in 10 s; our own breaker
+/// organization in a minute and the one before. Merge blocks an address, and so every organization behind it, after 20 errors in 10 s; our own breaker
 /// opens after 10.
 #[derive(Clone, Copy, Debug)]
 pub struct RefusedLimit(pub Limit);

@@ -247,6 +247,13 @@ impl FullRead {
     }
 }
 
+impl SyncFacts {
+    /// Merge refuses the account's token.
+    pub fn token_refused(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| trouble.code == TroubleCode::AccountTokenRefused)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trouble {
     pub code: TroubleCode,

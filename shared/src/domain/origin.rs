@@ -22,6 +22,10 @@ pub enum OriginIdStrategy {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EndUserOriginId(String);
 
+/// The longest that Merge is asked to take, in characters: its earlier schemas say so, and its present one does not say
+/// otherwise.
+const LONGEST: usize = 100;
+
 /// What an origin id names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OriginParts {
@@ -42,6 +46,11 @@ impl EndUserOriginId {
             OriginIdStrategy::ManyPerCategory => format!("{organization}_{category}_{account}"),
             OriginIdStrategy::OnePerCategory => format!("{organization}_{category}"),
         })
+    }
+
+    /// Merge would refuse it. It is not shortened: webhooks name the organization by it, in full.
+    pub fn is_too_long(&self) -> bool {
+        self.0.len() > LONGEST
     }
 
     /// As stored in our own rows.
@@ -83,6 +92,20 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+
+    #[test]
+    fn organization_ids_of_49_characters_fit_every_category() {
+        let too_long = |strategy, length, category| {
+            let organization = OrganizationId::parse("o".repeat(length)).unwrap();
+            EndUserOriginId::new(strategy, &organization, category, AccountId::new(Uuid::nil())).is_too_long()
+        };
+        use OriginIdStrategy::{ManyPerCategory as Many, OnePerCategory as One};
+        assert!(Category::ALL.iter().all(|category| !too_long(Many, 49, *category)));
+        assert!(too_long(Many, 50, Category::Knowledgebase));
+        assert!(!too_long(Many, 58, Category::Hris) && too_long(Many, 59, Category::Hris));
+        assert!(Category::ALL.iter().all(|category| !too_long(One, 86, *category)));
+        assert!(too_long(One, 87, Category::Knowledgebase));
+    }
 
     proptest! {
         #[test]

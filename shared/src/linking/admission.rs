@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Admission, Claim, LinkError, Linking, Refusal, Source, guard};
 use crate::{
     domain::{
-        account::{AccountStatus, Deletion, Integration, LinkedAccount, Notes, SyncFacts, TroubleCode},
+        account::{AccountStatus, Deletion, Integration, LinkedAccount, Notes, SyncFacts},
         message::AccountRef,
         schedule::{Due, PollFacts, poll_class},
     },
@@ -214,11 +214,7 @@ fn names_the_claim(details: &AccountDetails, claim: &Claim) -> bool {
 /// The account needed a relink, and by Merge's word of now needs none.
 fn repairs(account: &LinkedAccount, details: &AccountDetails) -> bool {
     let needed = account.status == AccountStatus::RelinkNeeded;
-    (needed && details.status != AccountStatus::RelinkNeeded) || token_refused(account)
-}
-
-fn token_refused(account: &LinkedAccount) -> bool {
-    account.facts.trouble.as_ref().is_some_and(|trouble| trouble.code == TroubleCode::AccountTokenRefused)
+    (needed && details.status != AccountStatus::RelinkNeeded) || account.facts.token_refused()
 }
 
 fn relink(
@@ -247,7 +243,7 @@ fn relink(
         account.relinked_at = Some(now);
     }
     account.deletion.missing_since = None;
-    if token_refused(account) {
+    if account.facts.token_refused() {
         account.facts.trouble = None;
     }
     let class = poll_class(PollFacts {

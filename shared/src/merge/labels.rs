@@ -5,11 +5,11 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::client::{Call, MergeClient};
+use super::client::MergeClient;
 use super::error::MergeError;
-use super::wire::lenient;
-use crate::domain::category::Category;
-use crate::domain::secret::AccountToken;
+use super::linking::{TestAccounts, list};
+use super::wire::{Page, lenient};
+use crate::domain::ids::MergeLinkedAccountId;
 
 /// Of people: shown to nobody but Merge.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,24 +26,27 @@ impl fmt::Debug for EndUserLabels {
 }
 
 impl MergeClient {
-    /// Who linked the account, as Merge was told: `GET /{category}/v1/account-details`.
-    pub async fn end_user_labels(
-        &self,
-        category: Category,
-        account_token: &AccountToken,
-    ) -> Result<EndUserLabels, MergeError> {
+    /// Who linked the account, as Merge was told: from the list of accounts, with the API key alone, because an account
+    /// whose token is refused is linked again, too. `None`: Merge has no such account.
+    pub async fn end_user_labels(&self, merge_id: &MergeLinkedAccountId) -> Result<Option<EndUserLabels>, MergeError> {
         #[derive(Deserialize)]
-        struct Answer {
+        struct Row {
+            id: MergeLinkedAccountId,
             #[serde(default, deserialize_with = "lenient")]
             end_user_email_address: Option<String>,
             #[serde(default, deserialize_with = "lenient")]
             end_user_organization_name: Option<String>,
         }
-        let call = Call::get("account-details", format!("{category}/v1/account-details")).account(account_token);
-        let answer: Answer = self.fetch(call).await?;
-        Ok(EndUserLabels {
-            email: answer.end_user_email_address.unwrap_or_default(),
-            organization_name: answer.end_user_organization_name.unwrap_or_default(),
-        })
+        for tests in [TestAccounts::Exclude, TestAccounts::Only] {
+            let page: Page = self.fetch(list(tests).query("id", merge_id.as_str())).await?;
+            let mut rows = page.results.iter().filter_map(|row| serde_json::from_str::<Row>(row.get()).ok());
+            if let Some(row) = rows.find(|row| row.id == *merge_id) {
+                return Ok(Some(EndUserLabels {
+                    email: row.end_user_email_address.unwrap_or_default(),
+                    organization_name: row.end_user_organization_name.unwrap_or_default(),
+                }));
+            }
+        }
+        Ok(None)
     }
 }

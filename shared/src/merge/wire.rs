@@ -117,14 +117,11 @@ struct WireIssue {
     is_muted: Option<bool>,
 }
 
-/// The longest issue description that is kept, in characters.
-const LONGEST_DESCRIPTION: usize = 300;
-
 /// The most details of an issue that are kept.
 const MOST_DETAILS: usize = 5;
 
-/// Reads Merge's Issue object, from a webhook's `data` or from the list: its kind, its times, a capped description and
-/// capped details without what looks like a secret; never `end_user`. `None` without an id.
+/// Reads Merge's Issue object, from a webhook's `data` or from the list: its kind, its times, description and details,
+/// both capped and without what looks like a secret; never `end_user`. `None` without an id.
 pub fn issue_event(issue: &RawValue) -> Option<IssueEvent> {
     let issue: WireIssue = serde_json::from_str(issue.get()).ok()?;
     let description = issue.error_description.unwrap_or_default();
@@ -136,7 +133,7 @@ pub fn issue_event(issue: &RawValue) -> Option<IssueEvent> {
             _ => IssueStatus::Ongoing,
         },
         kind: IssueKind::of_description(&description),
-        description: description.chars().filter(|c| !c.is_control()).take(LONGEST_DESCRIPTION).collect(),
+        description: redacted(&description, &[]),
         details: Details(details.iter().take(MOST_DETAILS).map(|detail| redacted(detail, &[])).collect()),
         first_incident_time: instant(issue.first_incident_time),
         last_incident_time: instant(issue.last_incident_time),
@@ -182,6 +179,12 @@ mod tests {
         assert!(!format!("{issue:?}").contains("canary"));
         assert!(!serde_json::to_string(&issue).unwrap().contains("canary"), "details are never queued");
         assert_eq!(issue.details.0, ["canary", "the key [redacted] is wrong"], "they are for the operator");
+        let issue = issue_event(&raw(
+            r#"{"id":"i1","error_description":"Bad API key: Bearer abcdefgh12345678 was\nnot accepted"}"#,
+        ))
+        .unwrap();
+        assert_eq!(issue.kind, IssueKind::BadApiKey);
+        assert_eq!(issue.description, "Bad API key: Bearer [redacted] was not accepted", "it is queued");
         assert!(issue_event(&raw(r#"{"status":"ONGOING"}"#)).is_none());
     }
 }

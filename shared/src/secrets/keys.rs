@@ -50,6 +50,8 @@ pub struct WebhookKeyring {
 
 struct State {
     keys: Arc<[WebhookKey]>,
+    /// When these keys were read.
+    read: Option<Instant>,
     /// When the keys were last asked for, whatever came of it.
     asked: Option<Instant>,
     /// The last attempt failed, so nobody knows whether the keys are current.
@@ -67,7 +69,7 @@ impl WebhookKeyring {
     /// An empty keyring. [`load`](Self::load) fills it in the init phase; if that fails, [`refreshed`](Self::refreshed)
     /// does when the first delivery comes.
     pub fn new(sdk: &SdkConfig, keys: &config::WebhookKeys) -> Self {
-        let state = State { keys: Arc::new([]), asked: None, failed: true };
+        let state = State { keys: Arc::new([]), read: None, asked: None, failed: true };
         Self { client: Client::new(sdk), secret: keys.secret.clone(), state: Mutex::new(state) }
     }
 
@@ -78,11 +80,16 @@ impl WebhookKeyring {
     }
 
     /// The keys to judge by: those at hand, read again when they are a few minutes old. If they cannot be, the old ones
-    /// serve on: what they have signed is genuine all the same.
+    /// serve on, and are tried again half a minute later: what they have signed is genuine all the same, unless one of them
+    /// was removed meanwhile.
     pub async fn current(&self) -> Result<Arc<[WebhookKey]>, SecretsError> {
         let Some(keys) = self.cached() else { return self.load().await };
-        let fresh = self.state().asked.is_some_and(|asked| asked.elapsed() < KEPT_FOR);
-        if fresh {
+        let (read, asked, failed) = {
+            let state = self.state();
+            (state.read, state.asked, state.failed)
+        };
+        let within = |at: Option<Instant>, time: Duration| at.is_some_and(|at| at.elapsed() < time);
+        if within(read, KEPT_FOR) || (failed && within(asked, REFETCH_EVERY)) {
             return Ok(keys);
         }
         Ok(self.load().await.unwrap_or_else(|error| {
@@ -99,6 +106,7 @@ impl WebhookKeyring {
         match read {
             Ok(keys) => {
                 state.keys = keys.clone();
+                state.read = Some(Instant::now());
                 state.failed = false;
                 Ok(keys)
             }

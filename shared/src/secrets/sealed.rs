@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::rand::{SecureRandom, SystemRandom};
+use aws_sdk_kms::error::ProvideErrorMetadata;
 use aws_sdk_kms::primitives::Blob;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -51,8 +52,13 @@ impl TokenCipher {
     /// Opens what was sealed with this key.
     pub async fn open(&self, sealed: &Sealed) -> Result<Vec<u8>, SecretsError> {
         let decoded = |text: &str| STANDARD.decode(text).map_err(|_| SecretsError::WrongContext);
-        let answer = self.ask(&decoded(&sealed.key)?, context()).await;
-        let (answer, _) = answer.map_err(|error| SecretsError::Kms(error.into()))?;
+        let (answer, _) = self.ask(&decoded(&sealed.key)?, context()).await.map_err(|error| match error.code() {
+            // No key of ours, or none at all: that does not pass.
+            Some("InvalidCiphertextException" | "IncorrectKeyException" | "ValidationException") => {
+                SecretsError::WrongContext
+            }
+            _ => SecretsError::Kms(error.into()),
+        })?;
         let key = Zeroizing::new(answer.plaintext.map(Blob::into_inner).unwrap_or_default());
         let cipher = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).map_err(|_| SecretsError::WrongContext)?);
         let nonce: [u8; NONCE_LEN] = decoded(&sealed.nonce)?.try_into().map_err(|_| SecretsError::WrongContext)?;

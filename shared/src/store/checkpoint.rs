@@ -278,8 +278,7 @@ pub struct CommitStamp<'a> {
 }
 
 fn checkpoint_item(key: &Key, checkpoint: &Checkpoint, holder: &str) -> Result<Item, StoreError> {
-    let mut item: Item = serde_dynamo::to_item(checkpoint)
-        .map_err(|e| StoreError::Corrupt { key: Box::new(key.clone()), fault: e.to_string() })?;
+    let mut item: Item = serde_dynamo::to_item(checkpoint).map_err(|e| StoreError::corrupt(key, e))?;
     item.extend(key_of(key));
     item.insert("holder".to_owned(), s(holder));
     Ok(item)
@@ -294,7 +293,7 @@ fn block_item(key: &Key, changes: &[Change], commit: &CommitStamp<'_>) -> Result
         let json = serde_json::to_vec(changes).map_err(|e| e.to_string())?;
         zstd::bulk::compress(&json, 3).map_err(|e| e.to_string())
     };
-    let packed = pack().map_err(|fault| StoreError::Corrupt { key: Box::new(key.clone()), fault })?;
+    let packed = pack().map_err(|fault| StoreError::corrupt(key, fault))?;
     let mut item = key_of(key);
     item.insert("at".to_owned(), s(commit.at.to_string()));
     item.insert("changes".to_owned(), b(packed));

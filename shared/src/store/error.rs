@@ -2,9 +2,10 @@
 
 use std::{future::Future, time::Duration};
 
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use super::keys::Key;
+use crate::telemetry;
 
 /// A failure of the store that no retry cured. Expected outcomes (a condition that does not hold) are values of the
 /// calls, not errors.
@@ -17,11 +18,16 @@ pub enum StoreError {
     #[error("DynamoDB refused {action}: {chain}")]
     Refused { action: &'static str, chain: String },
     /// An item does not have the shape we write.
-    #[error("the item {}/{} is not readable: {fault}", key.pk, key.sk)]
-    Corrupt { key: Box<Key>, fault: String },
+    #[error("an item of the kind {kind} is not readable: {fault}")]
+    Corrupt { kind: String, fault: String },
 }
 
 impl StoreError {
+    /// The kind of the row, and not its key: keys name organizations and records.
+    pub(super) fn corrupt(key: &Key, fault: impl ToString) -> Self {
+        Self::Corrupt { kind: key.kind(), fault: fault.to_string() }
+    }
+
     /// The same call may succeed later.
     pub fn retry(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
@@ -43,9 +49,9 @@ impl Fault {
     pub(crate) fn of<E, R>(error: &SdkError<E, R>) -> Self
     where
         E: std::error::Error + ProvideErrorMetadata + 'static,
-        R: std::fmt::Debug,
+        R: std::fmt::Debug + 'static,
     {
-        let chain = || DisplayErrorContext(error).to_string();
+        let chain = || telemetry::aws_chain(error);
         match error {
             SdkError::ServiceError(service) => match service.err().code().unwrap_or_default() {
                 "ConditionalCheckFailedException" => Self::Condition,
@@ -117,4 +123,31 @@ where
 
 pub(super) fn jitter(most: Duration) -> Duration {
     most.mul_f64(crate::ambient::fraction())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::error::ErrorMetadata;
+    use aws_sdk_dynamodb::operation::put_item::PutItemError;
+
+    use super::*;
+
+    #[test]
+    fn an_error_says_code_and_words_and_nothing_of_the_answer() {
+        let metadata = ErrorMetadata::builder().code("AccessDeniedException").message("not authorized").build();
+        let error = SdkError::service_error(PutItemError::generic(metadata), "ORG#acme in the raw answer".to_owned());
+        let said = Fault::of(&error).into_error("put").to_string();
+        assert!(said.contains("AccessDeniedException") && said.contains("not authorized"), "{said}");
+        assert!(!said.contains("acme"), "{said}");
+        let timeout: SdkError<PutItemError, String> = SdkError::timeout_error("too slow");
+        assert!(Fault::of(&timeout).into_error("put").to_string().contains("too slow"));
+    }
+
+    #[test]
+    fn a_row_that_is_not_readable_shows_its_kind_and_no_key() {
+        let key = Key { pk: "ORG#acme".to_owned(), sk: "ACCOUNT#3f1d3a52".to_owned() };
+        let error = StoreError::corrupt(&key, "a fault");
+        assert_eq!(error.to_string(), "an item of the kind ORG/ACCOUNT is not readable: a fault");
+        assert!(!format!("{error:?}").contains("acme"));
+    }
 }

@@ -45,8 +45,13 @@ impl<'a> Reader<'a> {
         self.0.get(name).and_then(|v| v.as_b().ok()).map(AsRef::as_ref).ok_or_else(|| self.corrupt(name))
     }
 
-    pub(crate) fn corrupt(&self, fault: impl Into<String>) -> StoreError {
+    pub(crate) fn corrupt(&self, fault: impl ToString) -> StoreError {
+        StoreError::corrupt(&self.key(), fault)
+    }
+
+    /// The item's own key.
+    pub(crate) fn key(&self) -> Key {
         let part = |name| self.0.get(name).and_then(|v: &AttributeValue| v.as_s().ok()).cloned().unwrap_or_default();
-        StoreError::Corrupt { key: Box::new(Key { pk: part("pk"), sk: part("sk") }), fault: fault.into() }
+        Key { pk: part("pk"), sk: part("sk") }
     }
 }

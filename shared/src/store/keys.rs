@@ -17,6 +17,18 @@ impl Key {
     fn new(pk: String, sk: impl Into<String>) -> Self {
         Self { pk, sk: sk.into() }
     }
+
+    /// What kind of row it is the key of, and not whose: `ORG/ACCOUNT`, or `RECORD` for all of the other table.
+    pub fn kind(&self) -> String {
+        let word = |text: &str| text.split('#').next().unwrap_or_default().to_owned();
+        let is_word = |word: &String| word.bytes().all(|byte| byte.is_ascii_uppercase());
+        let partition = word(&self.pk);
+        if partition.is_empty() || !is_word(&partition) {
+            return "RECORD".to_owned();
+        }
+        let row = Some(word(&self.sk)).filter(|row| !row.is_empty() && is_word(row));
+        row.map_or(partition.clone(), |row| format!("{partition}/{row}"))
+    }
 }
 
 /// Prefixes: of sort keys, for queries over one kind of item in a partition, and of partitions.
@@ -202,6 +214,24 @@ mod tests {
             counts[usize::from(shard_of(&Endpoint::all()[0], &key))] += 1;
         }
         assert!(counts.iter().all(|count| (800..1_200).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn a_kind_names_nobody() {
+        let (organization, id) = (OrganizationId::parse("ACME").unwrap(), AccountId::new(Uuid::nil()));
+        let merge_id = MergeLinkedAccountId::parse("M1").unwrap();
+        let endpoint = &Endpoint::all()[0];
+        for (key, kind) in [
+            (account(&organization, id), "ORG/ACCOUNT"),
+            (checkpoint(id, endpoint), "ACCOUNT/SYNC"),
+            (sync_status(id), "ACCOUNT/STATUS"),
+            (owner(&merge_id), "MERGE/OWNER"),
+            (parked(&merge_id, "hash"), "PARKED"),
+            (record(id, endpoint, "ID"), "RECORD"),
+            (part(id, endpoint, "ID", "hash", 1), "RECORD"),
+        ] {
+            assert_eq!(key.kind(), kind);
+        }
     }
 
     #[test]

@@ -58,8 +58,7 @@ impl Store {
         expires_at: i64,
     ) -> Result<(), StoreError> {
         let key = keys::window(account, endpoint, &time::fixed(row.before));
-        let mut item: Item = serde_dynamo::to_item(row)
-            .map_err(|e| StoreError::Corrupt { key: Box::new(key.clone()), fault: e.to_string() })?;
+        let mut item: Item = serde_dynamo::to_item(row).map_err(|e| StoreError::corrupt(&key, e))?;
         item.extend(key_of(&key));
         item.insert("ttl".to_owned(), n(expires_at));
         with_retries("PutItem window", || async {

@@ -1,4 +1,4 @@
-//! Limits: counters of what one organization does in one minute, and turns, which keep what costs a call to Merge from
+//! Limits: counters of what one organization does in one minute, or in two, and turns, which keep what costs a call to Merge from
 //! being done too often for one account.
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::{
-    Fault, Store, StoreError,
+    Fault, Item, Store, StoreError,
     item::{Reader, key_of, n, s},
     keys,
     rows::{Condition, Put, expiring},
@@ -27,6 +27,8 @@ pub enum Counter {
     Relink,
     /// Syncs that people ask for.
     Refresh,
+    /// Questions where an account's syncs stand.
+    Status,
     Delete,
     /// Names and marks that people give an account.
     Patch,
@@ -43,6 +45,7 @@ impl Counter {
             Self::Refused => "refused",
             Self::Relink => "relinks",
             Self::Refresh => "refreshes",
+            Self::Status => "statuses",
             Self::Delete => "deletes",
             Self::Patch => "patches",
             Self::Duplicates => "duplicates",
@@ -64,8 +67,8 @@ pub struct Turn {
 }
 
 impl Store {
-    /// Adds `by` to one of the organization's counters of this minute, which share a row, and answers its value. Counting is not conditional: an
-    /// attempt whose answer was lost may count twice, which only makes the limit stricter.
+    /// Adds `by` to one of the organization's counters of this minute, which share a row, and answers its value. Counting
+    /// is not conditional: an attempt whose answer was lost may count twice, which only makes the limit stricter.
     pub async fn count(
         &self,
         of: &OrganizationId,
@@ -73,10 +76,57 @@ impl Store {
         by: i64,
         now: Timestamp,
     ) -> Result<i64, StoreError> {
-        let key = keys::limit(of, now.as_second().div_euclid(60));
-        let ttl = now.saturating_add(SignedDuration::from_mins(10)).unwrap_or(Timestamp::MAX);
+        let row = self.add(of, counter, by, None, now).await?.unwrap_or_default();
+        Reader(&row).number(counter.label())
+    }
+
+    /// Adds one to a counter that stands for two minutes, unless it is at `most` in one of them: whatever is counted is
+    /// counted in the row of its own minute and in that of the next, so a row holds what was counted in its minute and in
+    /// the one before, and no two neighbouring minutes hold more than `most` together. `false`: nothing was counted.
+    pub async fn count_over_two_minutes(
+        &self,
+        of: &OrganizationId,
+        counter: Counter,
+        most: i64,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        if self.add(of, counter, 1, Some(most), now).await?.is_none() {
+            return Ok(false);
+        }
+        if self.add(of, counter, 1, Some(most), minute_after(now)).await?.is_none() {
+            self.add(of, counter, -1, None, now).await?;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// Adds `by` to such a counter, whatever it says.
+    pub async fn recount_over_two_minutes(
+        &self,
+        of: &OrganizationId,
+        counter: Counter,
+        by: i64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let add = |at| self.add(of, counter, by, None, at);
+        futures::try_join!(add(now), add(minute_after(now)))?;
+        Ok(())
+    }
+
+    /// Adds to a counter of the minute of `at`, and answers it; `None`, and nothing is added, if it is at `most` already.
+    async fn add(
+        &self,
+        of: &OrganizationId,
+        counter: Counter,
+        by: i64,
+        most: Option<i64>,
+        at: Timestamp,
+    ) -> Result<Option<Item>, StoreError> {
+        let key = keys::limit(of, at.as_second().div_euclid(60));
+        let ttl = at.saturating_add(SignedDuration::from_mins(10)).unwrap_or(Timestamp::MAX);
         let answer = with_retries("count", || async {
-            self.client
+            let mut update = self
+                .client
                 .update_item()
                 .table_name(&self.accounts)
                 .set_key(Some(key_of(&key)))
@@ -85,13 +135,15 @@ impl Store {
                 .expression_attribute_names("#ttl", "ttl")
                 .expression_attribute_values(":by", n(by))
                 .expression_attribute_values(":ttl", n(ttl.as_second()))
-                .return_values(ReturnValue::UpdatedNew)
-                .send()
-                .await
-                .map_err(|error| Fault::of(&error))
+                .return_values(ReturnValue::UpdatedNew);
+            if let Some(most) = most {
+                update = update
+                    .condition_expression("attribute_not_exists(#count) OR #count < :most")
+                    .expression_attribute_values(":most", n(most));
+            }
+            update.send().await.map_err(|error| Fault::of(&error))
         });
-        let attributes = answer.await?.and_then(|output| output.attributes).unwrap_or_default();
-        Reader(&attributes).number(counter.label())
+        Ok(answer.await?.map(|output| output.attributes.unwrap_or_default()))
     }
 
     /// Takes the account's turn for `purpose`, unless it was taken less than `every` ago: of many at once, one gets it,
@@ -124,4 +176,8 @@ impl Store {
             }
         })
     }
+}
+
+fn minute_after(now: Timestamp) -> Timestamp {
+    now.saturating_add(SignedDuration::from_mins(1)).unwrap_or(Timestamp::MAX)
 }

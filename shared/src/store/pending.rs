@@ -10,6 +10,7 @@
 //! A pending attempt never expires: Merge opens the same account for the same origin id, however late. The slot is
 //! removed only by its own account: every change is conditional on `account = :account`.
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,8 @@ pub struct Slot {
     /// The subject who asked first.
     pub created_by: String,
     pub created_at: Timestamp,
+    /// Merge has refused a link token for it, whatever the person chose.
+    pub refused: bool,
 }
 
 /// What came of a reservation.
@@ -82,6 +85,8 @@ struct SlotItem {
     due: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     due_at: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    refused: bool,
 }
 
 impl Slot {
@@ -98,6 +103,7 @@ impl Slot {
             state: slot.state,
             created_by: slot.created_by,
             created_at: slot.created_at,
+            refused: slot.refused,
         };
         encode(&keys::pending(&self.organization, self.category), &item)
     }
@@ -112,6 +118,7 @@ impl Slot {
             state: item.state,
             created_by: item.created_by,
             created_at: item.created_at,
+            refused: item.refused,
         })
     }
 }
@@ -163,8 +170,21 @@ impl Store {
             state: SlotState::Connected,
             created_by: account.created_by.clone(),
             created_at: now,
+            refused: false,
         };
         self.put_row("hold_slot", slot.to_item()?, Some(Condition::new("attribute_not_exists(pk)"))).await?;
+        Ok(())
+    }
+
+    /// Notes that Merge refuses link tokens for the reservation, so that further ones are counted before they are asked
+    /// for. Nothing happens to a slot that is another account's or no longer pending.
+    pub async fn mark_reservation_refused(&self, slot: &Slot) -> Result<(), StoreError> {
+        let condition = Condition::new("#account = :account AND #state = :pending")
+            .value(":account", s(slot.account.to_string()))
+            .value(":pending", s("pending"))
+            .value(":refused", AttributeValue::Bool(true));
+        let key = keys::pending(&slot.organization, slot.category);
+        self.update_row("mark_reservation_refused", &key, "SET #refused = :refused", condition).await?;
         Ok(())
     }
 

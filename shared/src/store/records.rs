@@ -76,8 +76,7 @@ impl Store {
         was: Presence,
     ) -> Result<bool, StoreError> {
         let key = keys::record(account, endpoint, &incoming.key);
-        let mut packed = packing::pack(incoming.bytes.as_bytes())
-            .map_err(|e| StoreError::Corrupt { key: Box::new(key.clone()), fault: e.to_string() })?;
+        let mut packed = packing::pack(incoming.bytes.as_bytes()).map_err(|e| StoreError::corrupt(&key, e))?;
         let mut item = key_of(&key);
         if packed.len() > LARGEST_INLINE {
             let parts = packed.chunks(LARGEST_INLINE).enumerate();
@@ -243,7 +242,7 @@ impl Store {
                 .map_err(|e| Fault::of(&e))
         })
         .await?;
-        let missing = || StoreError::Corrupt { key: Box::new(key.clone()), fault: "part is missing".to_owned() };
+        let missing = || StoreError::corrupt(key, "part is missing");
         let item = answer.and_then(|a| a.item).ok_or_else(missing)?;
         Ok(Reader(&item).bytes("d")?.to_vec())
     }

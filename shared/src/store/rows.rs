@@ -73,20 +73,15 @@ pub(super) enum From<'a> {
     End(Option<&'a str>),
 }
 
-/// Reads a row's shape, naming its key when it is not readable.
+/// Reads a row's shape, naming its kind when it is not readable.
 pub(super) fn decode<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
-    let key = Reader(&item).corrupt("");
-    serde_dynamo::from_item(item).map_err(|error| match key {
-        StoreError::Corrupt { key, .. } => StoreError::Corrupt { key, fault: error.to_string() },
-        other => other,
-    })
+    let key = Reader(&item).key();
+    serde_dynamo::from_item(item).map_err(|error| StoreError::corrupt(&key, error))
 }
 
 /// The item of a row: its key and the members of `row`.
 pub(super) fn encode<T: Serialize>(key: &Key, row: &T) -> Result<Item, StoreError> {
-    let corrupt =
-        |error: serde_dynamo::Error| StoreError::Corrupt { key: Box::new(key.clone()), fault: error.to_string() };
-    let mut item: Item = serde_dynamo::to_item(row).map_err(corrupt)?;
+    let mut item: Item = serde_dynamo::to_item(row).map_err(|error| StoreError::corrupt(key, error))?;
     item.extend(key_of(key));
     Ok(item)
 }

@@ -49,7 +49,7 @@ impl Store {
         expires_at: i64,
     ) -> Result<(), StoreError> {
         let key = keys::seen(account, endpoint, generation, epoch, page);
-        let corrupt = |fault: String| StoreError::Corrupt { key: Box::new(key.clone()), fault };
+        let corrupt = |fault: String| StoreError::corrupt(&key, fault);
         let json = serde_json::to_vec(seen).map_err(|e| corrupt(e.to_string()))?;
         let packed = zstd::bulk::compress(&json, 3).map_err(|e| corrupt(e.to_string()))?;
         let mut item = key_of(&key);

@@ -105,6 +105,7 @@ fn slot(organization: &str, category: Category, strategy: OriginIdStrategy) -> S
         state: SlotState::Pending,
         created_by: "user_1".to_owned(),
         created_at: at(0),
+        refused: false,
     }
 }
 

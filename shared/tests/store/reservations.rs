@@ -2,7 +2,10 @@
 
 use futures::future::join_all;
 use shared::domain::{category::Category, origin::OriginIdStrategy};
-use shared::store::{linking::Completion, pending::Reservation};
+use shared::store::{
+    linking::Completion,
+    pending::{Reservation, Slot},
+};
 
 use super::{Tables, account_of, slot};
 
@@ -42,6 +45,22 @@ async fn an_attempt_is_reused_however_old_with_its_origin_id() {
     for other in [slot("acme", Category::Ats, MANY), slot("globex", Category::Hris, MANY)] {
         assert!(matches!(tables.store.reserve(other, MANY).await.unwrap(), Reservation::First(_)));
     }
+}
+
+#[tokio::test]
+async fn a_reservation_that_merge_refused_says_so_until_it_is_another() {
+    let tables = Tables::new().await;
+    let first = slot("acme", Category::Hris, MANY);
+    tables.store.reserve(first.clone(), MANY).await.unwrap();
+    tables.store.mark_reservation_refused(&first).await.unwrap();
+    let again = tables.store.reserve(slot("acme", Category::Hris, MANY), MANY).await.unwrap();
+    assert_eq!(again, Reservation::Reused(Slot { refused: true, ..first.clone() }));
+    // Late word of an attempt that was given up marks nothing of the next one.
+    tables.store.free_reservation(&first).await.unwrap();
+    let second = slot("acme", Category::Hris, MANY);
+    tables.store.reserve(second.clone(), MANY).await.unwrap();
+    tables.store.mark_reservation_refused(&first).await.unwrap();
+    assert_eq!(tables.store.slot(&second.organization, Category::Hris).await.unwrap(), Some(second));
 }
 
 #[tokio::test]

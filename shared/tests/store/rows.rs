@@ -118,6 +118,35 @@ async fn counters_count_per_organization_and_minute() {
 }
 
 #[tokio::test]
+async fn a_counter_over_two_minutes_holds_no_more_across_their_boundary() {
+    let tables = Tables::new().await;
+    let acme = org("acme");
+    // The tests' time begins twenty seconds after a minute does.
+    let (before, after) = (39, 40);
+    let one = |second| tables.store.count_over_two_minutes(&acme, Counter::Refused, 6, at(second));
+    let granted = async |second, asked: usize| {
+        let racing = join_all((0..asked).map(|_| one(second))).await;
+        racing.into_iter().filter(|granted| *granted.as_ref().unwrap()).count()
+    };
+    let recount = |by, second| tables.store.recount_over_two_minutes(&acme, Counter::Refused, by, at(second));
+    assert_eq!(granted(before, 4).await, 4);
+    let racing = futures::future::join(granted(before, 20), granted(after, 20)).await;
+    assert_eq!(racing.0 + racing.1, 2, "a second before the boundary and a second after it");
+    // A clock that is behind finds no room, either, and what is turned away takes none.
+    assert_eq!((granted(after, 9).await, granted(before, 9).await), (0, 0));
+    recount(-1, before).await.unwrap();
+    assert_eq!(granted(after, 9).await, 1);
+    // One to three of them were counted in the minute after; a minute later the others are forgotten.
+    let later = granted(after + 60, 20).await;
+    assert!((3..=5).contains(&later), "{later}");
+    assert_eq!(granted(after + 180, 20).await, 6);
+    for _ in 0..3 {
+        recount(1, after + 180).await.unwrap();
+    }
+    assert_eq!((granted(after + 240, 20).await, granted(after + 300, 20).await), (0, 6));
+}
+
+#[tokio::test]
 async fn of_many_at_once_one_has_the_turn() {
     let tables = Tables::new().await;
     let account = slot("acme", Category::Hris, ManyPerCategory).account;

@@ -85,6 +85,15 @@ impl<'a> Sandbox<'a> {
         Some(token)
     }
 
+    /// What becomes of a dialog that Merge does not even open: its words.
+    pub async fn cannot_link(&self, link_token: &str, integration: &str) -> String {
+        let attempt = json!({"link_token": link_token, "integration_slug": integration, "outcome": "success"});
+        let url = format!("{}/link", self.system.ready().sandbox);
+        let answer = self.system.http().post(url).json(&attempt).send().await.expect("the sandbox answers");
+        assert_eq!(answer.status().as_u16(), 400, "it was opened");
+        answer.text().await.expect("a body")
+    }
+
     /// `POST /_sandbox/accounts/{id}/{action}`.
     pub async fn act(&self, merge_id: &str, action: &str, body: Value) -> Value {
         self.post(&format!("/accounts/{merge_id}/{action}"), body).await

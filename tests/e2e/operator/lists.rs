@@ -1,9 +1,11 @@
 //! Lists: accounts, one account, issues, and who must act.
 
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
 
 use super::{tether, tether_that_may_say};
-use crate::harness::{BOUND, Setup, SharedStack, until};
+use crate::harness::{BOUND, Connected, Setup, SharedStack, System, alone, until};
 
 static STACK: SharedStack = SharedStack::new(Setup::default);
 
@@ -44,6 +46,52 @@ fn one_account_is_shown_with_its_models_and_windows() {
         assert!(text.contains("hris.Employee") && text.contains("connected"), "{text}");
         let unknown = "3f1d3a52-6a0e-4f1c-9b1e-2a5a7a1c0d11";
         assert_eq!(tether(system, &["account", unknown]).await.code, 3);
+    });
+}
+
+/// Has Merge make another token of the account's, so that ours is refused, as when somebody does so in its dashboard.
+async fn revoke(system: &System, account: &Connected) {
+    let merge = system.ready().sandbox.trim_end_matches("/_sandbox");
+    let regenerate = system.http().post(format!("{merge}/api/hris/v1/account-token/regenerate"));
+    let regenerate = regenerate.bearer_auth("dev-api-key").header("x-account-token", &account.account_token);
+    let answer = regenerate.send().await.expect("an answer");
+    assert!(answer.status().is_success(), "{}", answer.status());
+}
+
+#[test]
+fn a_link_is_given_for_accounts_whose_token_is_of_no_use() {
+    let setup = || Setup::default().without_schedule();
+    alone(setup, async |system| {
+        let organization = "org_tokenless";
+        let api = system.api(organization).await;
+        let mut accounts = Vec::new();
+        for _ in 0..3 {
+            let account = system.connect_and_sync(&api, "hris", "bamboohr").await;
+            system.sandbox().act(&account.merge_id, "issue", json!({"kind": "bad_api_key"})).await;
+            api.until_health(&account.id, "action_needed", Some("bad_api_key")).await;
+            accounts.push(account);
+        }
+        let [revoked, damaged, unknown] = &accounts[..] else { panic!("three accounts") };
+        system.webhooks_settled().await;
+        system.idle().await;
+        // From here on nobody but the tool looks at them.
+        system.sandbox().webhook_mode("drop").await;
+        revoke(system, revoked).await;
+        let set = async |account: &Connected, attribute: &str, value: AttributeValue| {
+            let sk = format!("ACCOUNT#{}", account.id);
+            system.tables().set(&format!("ORG#{organization}"), &sk, attribute, value).await;
+        };
+        set(damaged, "token", AttributeValue::B(Blob::new("damaged"))).await;
+        // Merge knows nothing of this one, which keeps no other from its link.
+        set(unknown, "merge_id", AttributeValue::S("3f1d3a52-6a0e-4f1c-9b1e-2a5a7a1c0d11".to_owned())).await;
+
+        let inbox = ["inbox", "--organization", organization, "--links", "--json"];
+        let tasks = tether_that_may_say(system, &inbox, &["link token"]).await.expect(0).lines();
+        let linked = |account: &Connected| {
+            let task = tasks.iter().find(|task| task["account"] == account.id.as_str()).expect("a task");
+            task["reconnect_link"].as_str().is_some_and(|link| link.starts_with("http"))
+        };
+        assert_eq!((linked(revoked), linked(damaged), linked(unknown)), (true, true, false), "{tasks:?}");
     });
 }
 

@@ -38,7 +38,8 @@ async fn server() -> (u16, Inbox) {
     (port, inbox)
 }
 
-/// Puts a copy of a production account's webhook on the relay's queue, as no function does; its body.
+/// Puts a copy of a production account's webhook on the relay's queue, as no function does, and copies that nobody can
+/// read; the body of the first.
 async fn planted(system: &System) -> Vec<u8> {
     let ready = system.ready();
     let aws = Aws { region: ready.region.clone(), endpoint_url: Some(ready.aws.clone()) };
@@ -51,6 +52,13 @@ async fn planted(system: &System) -> Vec<u8> {
     let sealed = cipher.seal(envelope.as_bytes()).await.expect("a sealed copy");
     let queue = RelayQueue::new(&sdk, &outputs["RelayQueueUrl"]);
     queue.send(serde_json::to_string(&sealed).expect("JSON")).await.expect("a queued copy");
+    // What nobody can read: no JSON, sealed with nobody's key, and damaged since it was sealed.
+    let mut damaged = serde_json::to_value(&sealed).expect("JSON");
+    damaged["text"] = json!(STANDARD.encode("not what was sealed"));
+    let nobodys = json!({"key": STANDARD.encode("no key"), "nonce": "", "text": ""});
+    for unreadable in ["no JSON".to_owned(), nobodys.to_string(), damaged.to_string()] {
+        queue.send(unreadable).await.expect("a queued copy");
+    }
     body
 }
 

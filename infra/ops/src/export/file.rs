@@ -41,15 +41,16 @@ impl Export {
             Err(error) => return Err(failed(error)),
         };
         let other = || Failure::Usage(format!("{} holds something else: name another file", path.display()));
-        let progress = match kept {
-            Some(kept) if same(&kept) => kept,
+        let (progress, opened) = match kept {
+            Some(kept) if same(&kept) => (kept, OpenOptions::new().write(true).open(path)),
             Some(_) => return Err(other()),
-            None if path.exists() => return Err(other()),
-            None => fresh,
+            // Made here and now: a link that leads nowhere yet is something else, too.
+            None => (fresh, private().create_new(true).open(path)),
         };
-        // For the operator's eyes: these are a customer's records.
-        let open = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
-        let mut file = open.map_err(failed)?;
+        let mut file = match opened {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(other()),
+            opened => opened.map_err(failed)?,
+        };
         file.set_len(progress.bytes).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
         Ok(Self { progress, path: path.to_owned(), file, member: Vec::new(), waiting: 0 })
     }
@@ -92,8 +93,17 @@ impl Export {
         let mut partial = beside(&self.path).into_os_string();
         partial.push(".partial");
         let progress = serde_json::to_vec(&self.progress).map_err(|error| failed(error.into()))?;
-        fs::write(&partial, progress).and_then(|()| fs::rename(&partial, beside(&self.path))).map_err(failed)
+        let written =
+            private().create(true).truncate(true).open(&partial).and_then(|mut file| file.write_all(&progress));
+        written.and_then(|()| fs::rename(&partial, beside(&self.path))).map_err(failed)
     }
+}
+
+/// A file to write, for the operator's eyes: it holds a customer's records, or their ids.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    options
 }
 
 /// `records.ndjson.gz` → `records.ndjson.gz.progress`.
@@ -101,4 +111,48 @@ fn beside(path: &Path) -> PathBuf {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".progress");
     beside.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use shared::domain::ids::AccountId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn fresh() -> Progress {
+        Progress {
+            account: AccountId::new(Uuid::nil()),
+            model: "hris.Team".to_owned(),
+            since: None,
+            next: Cursor::at(None, jiff::Timestamp::UNIX_EPOCH),
+            place: Place::Changes,
+            lines: 0,
+            bytes: 0,
+            done: false,
+        }
+    }
+
+    #[test]
+    fn an_export_and_its_progress_are_the_operators_alone_and_no_link_is_followed() {
+        let folder = std::env::temp_dir().join(format!("export-{}", Uuid::new_v4()));
+        fs::create_dir(&folder).unwrap();
+        let path = folder.join("teams.ndjson.gz");
+        let mut export = Export::open(&path, fresh(), |_| true).unwrap();
+        export.line(&"a line").unwrap();
+        let done = export.finish().unwrap();
+        for file in [&path, &beside(&path)] {
+            let mode = fs::metadata(file).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{}: {mode:o}", file.display());
+        }
+        assert_eq!(Export::open(&path, fresh(), |kept| *kept == done).unwrap().progress, done, "it can be taken up");
+
+        let (link, target) = (folder.join("link"), folder.join("target"));
+        symlink(&target, &link).unwrap();
+        assert!(matches!(Export::open(&link, fresh(), |_| true), Err(Failure::Usage(_))));
+        assert!(!target.exists());
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use shared::domain::account::{LinkedAccount, TroubleCode};
+use shared::domain::account::LinkedAccount;
 use shared::domain::message::{AccountRef, Message, Work};
 use shared::linking::Linking;
 use shared::merge::ErrorKind;
@@ -194,7 +194,7 @@ async fn changed(linking: &Linking, asked: &LinkedAccount, before: &str) -> Resu
                 Err(error) => Err(error.into()),
             };
         }
-        if account.facts.trouble.is_some_and(|trouble| trouble.code == TroubleCode::AccountTokenRefused) {
+        if account.facts.token_refused() {
             return Ok(Outcome::Refused);
         }
         if Instant::now() >= deadline {

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -53,7 +54,8 @@ impl Notes {
         };
         let notes = Self::default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).for_each(|note| notes.learn(note));
-        let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
+        // For the operator's eyes: it names accounts.
+        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
         if !text.is_empty() && !text.ends_with('\n') {
             file.write_all(b"\n").map_err(failed)?;
         }
@@ -108,6 +110,8 @@ mod tests {
         notes.done(first).unwrap();
         notes.ask(second, asked.clone()).unwrap();
         notes.done(third).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
+        assert_eq!(mode & 0o077, 0, "{mode:o}");
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, &text[..text.len() - 5]).unwrap();
 

@@ -28,6 +28,7 @@ pub fn answer(service: &Arc<Service>, call: &Call, path: &[&str]) -> Response {
         (&Method::GET, ["state"]) => Ok(state(service)),
         (&Method::GET, ["requests"]) => requests(service, call),
         (&Method::POST, ["link"]) => link(service, call),
+        (&Method::POST, ["expire-link-tokens"]) => Ok(expire_link_tokens(service)),
         (&Method::POST, ["accounts", id, action]) => control_account::answer(service, call, id, action),
         (&Method::POST, ["faults"]) => fault(service, call),
         (&Method::POST, ["webhooks"]) => webhook_mode(service, call),
@@ -89,6 +90,15 @@ fn link(service: &Service, call: &Call) -> Result<Reply, Reply> {
     let (mut world, now) = service.world();
     let linked = world.link(&attempt, now).map_err(|error| Reply::bad_request(&error.to_string()))?;
     Ok(Reply::ok(&json!(linked)))
+}
+
+/// Lets the time of every link token run out.
+fn expire_link_tokens(service: &Service) -> Reply {
+    let (mut world, now) = service.world();
+    let tokens = world.store.link_tokens.values_mut();
+    let expired = tokens.map(|token| token.expires_at = now).count();
+    world.revision += 1;
+    Reply::ok(&json!({"expired": expired}))
 }
 
 /// Records as NDJSON, made while they are sent; `?include_deleted_data=true` adds the tombstones.
