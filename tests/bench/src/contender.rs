@@ -22,6 +22,8 @@ pub struct Contender {
 pub const FLOOR: &str = "hello";
 /// The other backend's name.
 pub const PYTHON: &str = "python";
+/// The name of the webhook function that trusts a root of ours.
+pub const FIRST_CALL: &str = "first-call";
 
 impl Contender {
     /// Its process, silent, in its own environment.
@@ -45,10 +47,11 @@ impl Contender {
         changed
     }
 
-    /// The status that it answers webhooks with.
+    /// The status that it answers with.
     pub fn answers(&self, kind: Kind) -> u16 {
         match kind {
             Kind::Forged if self.name != FLOOR => 401,
+            Kind::LinkToken | Kind::Exchange => 201,
             _ => 200,
         }
     }
@@ -109,6 +112,14 @@ pub fn python(root: &Path, interpreter: &Path, address: &str, handler: &str) -> 
     let command = ["-m", "awslambdaric", &handler].map(str::to_owned);
     let command = std::iter::once(text(interpreter)).chain(command).collect();
     Contender { name: PYTHON.to_owned(), command, environment }
+}
+
+/// The webhook function that trusts a root of ours, too, in the environment of the one that ships.
+pub fn first_call(built: &Path, webhook: &Contender, root: &Path) -> Contender {
+    let mut first_call = webhook.with(&[("ROOT", text(root))]);
+    FIRST_CALL.clone_into(&mut first_call.name);
+    first_call.command = vec![text(&built.join(FIRST_CALL))];
+    first_call
 }
 
 fn environment(function: &str, memory_mb: u32, address: &str) -> BTreeMap<String, String> {

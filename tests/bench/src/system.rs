@@ -8,6 +8,8 @@ use local_stack::{Options, Stack};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
+use crate::contender::{self, Contender, PYTHON};
+
 /// The one model that is synced, and how many records of it there are.
 pub const MODEL: &str = "hris.Employee";
 const LIST: &str = "GET /api/hris/v1/employees";
@@ -105,6 +107,40 @@ impl System {
             cpu_ns: workers.iter().map(|worker| crate::usage::cpu_ns(*worker)).sum(),
             peak_kb: workers.iter().map(|worker| crate::usage::peak_kb(*worker)).max().unwrap_or_default(),
         })
+    }
+
+    /// A function of ours in this system, to be run by a platform instead of by the stack.
+    pub fn function(&self, named: &Contender) -> Result<Contender, String> {
+        let functions = &self.stack.deployment().functions;
+        let found = functions.iter().find(|function| function.binary == named.name);
+        let mut contender = named.clone();
+        contender.environment.extend(found.ok_or("the template has no such function")?.environment.clone());
+        let variables = [
+            ("AWS_ENDPOINT_URL", self.stack.ready().aws.clone()),
+            // By which the services know whose policy to hold it to, and whose requests to count.
+            ("AWS_ACCESS_KEY_ID", format!("local-{}", named.name)),
+            ("LINK_TOKEN_BURST", "100000".to_owned()),
+        ];
+        Ok(contender.with(&variables))
+    }
+
+    /// One of Python's handlers in this system, run by the platform at `address`.
+    pub fn python(&self, root: &Path, interpreter: &Path, address: &str, handler: &str) -> Contender {
+        let secret = |binary: &str, variable: &str| {
+            let function = self.stack.deployment().functions.iter().find(|function| function.binary == binary);
+            function.and_then(|function| function.environment.get(variable).cloned()).unwrap_or_default()
+        };
+        let ready = self.stack.ready();
+        let variables = [
+            ("MERGE_BASE_URL", ready.merge.clone()),
+            ("MERGE_API_KEY_SECRET", secret("link-token", "MERGE_API_KEY_SECRET")),
+            ("WEBHOOK_KEY_SECRET", secret("webhook", "WEBHOOK_KEYS_SECRET")),
+            ("TABLE", self.tables[0].clone()),
+            ("RECORDS", self.tables[1].clone()),
+            ("AWS_ENDPOINT_URL", ready.aws.clone()),
+            ("AWS_ACCESS_KEY_ID", PYTHON.to_owned()),
+        ];
+        contender::python(root, interpreter, address, handler).with(&variables)
     }
 
     /// Waits until the account is synced and nothing is queued.
