@@ -163,7 +163,7 @@ fn a_refresh_pays_for_its_key_only_if_it_has_one() {
     );
 }
 
-/// Units of a full read whatever its length: it is opened, swept in eight shards, closed, and told.
+/// Units of a read whatever its length: a full one is opened, swept in eight shards, closed, and told.
 const ONCE: f64 = 16.0;
 
 /// A synced account of 200 employees in pages of five, whom nobody polls unless the test does.
@@ -172,9 +172,9 @@ fn quiet() -> Setup {
 }
 
 /// Connects, and polls until the first sync is stored.
-async fn connected(system: &System, minutes: &mut Minutes) -> Connected {
+async fn connected(system: &System, minutes: &mut Minutes, category: &str, integration: &str) -> Connected {
     let api = system.api("org_acme").await;
-    let account = system.connect(&api, "hris", "bamboohr").await;
+    let account = system.connect(&api, category, integration).await;
     until("the first sync is stored", BOUND * 2, async || {
         minutes.pass(system).await;
         match api.account(&account.id).await["initial_sync_completed"].as_bool() {
@@ -216,7 +216,7 @@ async fn settled(system: &System) {
 fn an_idle_poll_writes_nothing_and_what_did_not_change_is_not_written_again() {
     alone(quiet, async |system| {
         let mut minutes = Minutes(Timestamp::now());
-        let account = connected(system, &mut minutes).await;
+        let account = connected(system, &mut minutes, "hris", "bamboohr").await;
         let api = system.api("org_acme").await;
 
         // A day in one tick: every slot of the wheel comes round, so the account is polled, once.
@@ -249,26 +249,62 @@ fn an_idle_poll_writes_nothing_and_what_did_not_change_is_not_written_again() {
         let most = 3.0 * pages + ONCE;
         assert!(full.accounts.write <= most, "{} units for {pages} pages: {full:?}", full.accounts.write);
 
-        // Half of the records change: each is one write of one unit.
-        let changed = system.sandbox().mark(&account.merge_id, "mutate", "hris.Employee", 100).await;
-        let (changes, ()) = used(system, "sync-worker", async || {
-            system.sandbox().start_sync(&account.merge_id).await;
-            until("Merge's sync is over", BOUND, async || {
-                let status =
-                    api.get(&format!("/v1/linked-accounts/{}/sync-status?refresh=true", account.id), 200).await;
-                match status["sync_complete"].as_bool() {
-                    Some(true) => Ok(()),
-                    _ => Err(status.to_string()),
-                }
-            })
-            .await;
-            minutes.skip(system, 1_440).await;
-            settled(system).await;
+        let employees = "GET /api/hris/v1/employees";
+        a_change_is_one_unit_and_its_share(system, &mut minutes, &account, "hris.Employee", employees).await;
+    });
+}
+
+/// What a ticket has at Merge, in bytes, on the average.
+const TICKET: usize = 2_000;
+
+#[test]
+fn a_changed_record_of_two_kilobytes_is_one_unit_too() {
+    let setup = || {
+        let sandbox = json!({"max_page_size": 5, "records": {"ticketing.Ticket": 200}});
+        quiet().sandbox(sandbox).variable("sync-worker", "MODELS", "ticketing.Ticket")
+    };
+    alone(setup, async |system| {
+        let mut minutes = Minutes(Timestamp::now());
+        let account = connected(system, &mut minutes, "ticketing", "jira").await;
+        let tickets = system.sandbox().records(&account.merge_id, "ticketing.Ticket").await;
+        let (bytes, count) = (tickets.len(), tickets.lines().count());
+        assert!(bytes >= TICKET * count.max(200), "{bytes} bytes in {count} tickets");
+        let route = "GET /api/ticketing/v1/tickets";
+        a_change_is_one_unit_and_its_share(system, &mut minutes, &account, "ticketing.Ticket", route).await;
+    });
+}
+
+/// Changes half of the two hundred records of a model: each is one write of one unit, and a page costs what its commit
+/// costs.
+async fn a_change_is_one_unit_and_its_share(
+    system: &System,
+    minutes: &mut Minutes,
+    account: &Connected,
+    model: &str,
+    route: &str,
+) {
+    let api = system.api("org_acme").await;
+    let changed = system.sandbox().mark(&account.merge_id, "mutate", model, 100).await.len() as f64;
+    let pages = system.sandbox().calls(route).await;
+    let (usage, ()) = used(system, "sync-worker", async || {
+        system.sandbox().start_sync(&account.merge_id).await;
+        until("Merge's sync is over", BOUND, async || {
+            let status = api.get(&format!("/v1/linked-accounts/{}/sync-status?refresh=true", account.id), 200).await;
+            match status["sync_complete"].as_bool() {
+                Some(true) => Ok(()),
+                _ => Err(status.to_string()),
+            }
         })
         .await;
-        let changed = changed.len() as f64;
-        assert_eq!(changes.records.write, changed, "{changes:?}");
-    });
+        minutes.skip(system, 1_440).await;
+        settled(system).await;
+    })
+    .await;
+    let pages = (system.sandbox().calls(route).await - pages) as f64;
+    assert!(pages >= changed / 5.0, "{pages} pages of five");
+    assert_eq!(usage.records.write, changed, "{usage:?}");
+    let most = 3.0 * pages + ONCE;
+    assert!(usage.accounts.write <= most, "{} units for {pages} pages: {usage:?}", usage.accounts.write);
 }
 
 fn event(name: &str, data: serde_json::Value, n: usize) -> Vec<u8> {
