@@ -22,8 +22,6 @@ pub struct Contender {
 pub const FLOOR: &str = "hello";
 /// The other backend's name.
 pub const PYTHON: &str = "python";
-/// The name of the webhook function that trusts a root of ours.
-pub const FIRST_CALL: &str = "first-call";
 
 impl Contender {
     /// Its process, silent, in its own environment.
@@ -117,8 +115,7 @@ pub fn python(root: &Path, interpreter: &Path, address: &str, handler: &str) -> 
 /// The webhook function that trusts a root of ours, too, in the environment of the one that ships.
 pub fn first_call(built: &Path, webhook: &Contender, root: &Path) -> Contender {
     let mut first_call = webhook.with(&[("ROOT", text(root))]);
-    FIRST_CALL.clone_into(&mut first_call.name);
-    first_call.command = vec![text(&built.join(FIRST_CALL))];
+    first_call.command = vec![text(&built.join("first-call"))];
     first_call
 }
 

@@ -51,10 +51,13 @@ fn goals(results: &Results) -> Vec<Goal> {
     let count = |name: &str| results.instructions.iter().find(|counted| counted.name == name);
     let served = |name: &str| results.serving.iter().find(|it| it.name == name && it.kind == Kind::Genuine);
     let run = |name: &str, records: u32, latency: u64| {
-        results.sync.iter().find(|run| run.name == name && run.records == records && run.latency_ms == latency)
+        let of = |run: &&SyncRun| run.models == 1 && run.records == records && run.latency_ms == latency;
+        results.sync.iter().find(|run| run.name == name && of(run))
     };
     let ours = |records, latency| run("sync-worker", records, latency);
     let memory = |of: Option<&SyncRun>| of.map(|run| run.peak_kb as f64);
+
+    let wide = results.sync.iter().find(|run| run.models > 1 && run.latency_ms == 500);
 
     let http = |name: &str| HTTP.contains(&name);
     let slowest = results.start.iter().filter(|start| http(&start.name)).map(|start| start.first_median);
@@ -95,10 +98,10 @@ fn goals(results: &Results) -> Vec<Goal> {
             ratio(first_load("sync-worker"), first_load(PYTHON)),
         ),
         at_least(
-            "pages a second at 500 ms: the limit of Merge's largest plan",
+            "pages a second at 500 ms, many models: what Merge's largest plan allows",
             10.0,
             "",
-            ours(1_500, 500).map(|run| run.records_per_second / 100.0),
+            wide.map(|run| run.records_per_second / 100.0),
         ),
         at_least(
             "Python's memory for 10,000 records to ours",

@@ -12,7 +12,7 @@ use crate::contender::Contender;
 use crate::deliveries::{Kind, request};
 use crate::platform::Platform;
 use crate::serving::{Served, Work, once};
-use crate::system::{System, text};
+use crate::system::{MODEL, System, text};
 
 /// Events before the counting begins.
 const WARM: usize = 5;
@@ -33,7 +33,7 @@ pub struct Place<'a> {
 pub fn measure(place: &Place<'_>, ours: &[Contender], rounds: usize, events: usize) -> Result<Vec<Served>, String> {
     let Place { root, functions, interpreter, platform, runtime } = place;
     // One record an account: their first syncs go on beside this.
-    let system = runtime.block_on(System::start(root, functions, 1, Duration::ZERO))?;
+    let system = runtime.block_on(System::start(root, functions, &[MODEL], 1, Duration::ZERO))?;
     let address = platform.address.to_string();
     let mut pairs = Vec::new();
     for (kind, binary, handler) in

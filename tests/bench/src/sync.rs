@@ -11,13 +11,16 @@ use serde_json::json;
 
 use crate::contender::PYTHON;
 use crate::platform::{Asked, Platform, Services};
-use crate::system::{System, text};
+use crate::system::{MODEL, System, text};
 use crate::usage::{cpu_ns, peak_kb};
 
 /// What one backend's first sync of an account came to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SyncRun {
     pub name: String,
+    /// So many that share the records.
+    #[serde(default = "one")]
+    pub models: usize,
     pub records: u32,
     /// Merge's, for a page.
     pub latency_ms: u64,
@@ -28,12 +31,30 @@ pub struct SyncRun {
     pub peak_kb: u64,
 }
 
+/// The models of an account that has many.
+const WIDE: [&str; 8] = [
+    MODEL,
+    "hris.BankInfo",
+    "hris.Benefit",
+    "hris.Dependent",
+    "hris.Employment",
+    "hris.Location",
+    "hris.TimeOff",
+    "hris.TimesheetEntry",
+];
+
 /// Python says nothing while it syncs. A hundred thousand records take it many minutes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(3_600);
+
+fn one() -> usize {
+    1
+}
 
 /// What is measured: so many records, with that latency of Merge's.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
+    pub models: &'static [&'static str],
+    /// Of each model.
     pub records: u32,
     pub latency_ms: u64,
     /// Whether Python is in it, too: not with a million records, which take it an hour.
@@ -42,12 +63,16 @@ pub struct Case {
 
 /// The cases of a run; `long` adds the largest. None has more records than `most`.
 pub fn cases(long: bool, most: u32) -> Vec<Case> {
-    let case = |records: u32, latency_ms| Case { records: records.min(most), latency_ms, both: true };
-    let mut cases = vec![case(10_000, 0), case(4_000, 50), case(1_500, 500), case(100_000, 0)];
+    let case = |records: u32, latency_ms| Case { models: &[MODEL], records: records.min(most), latency_ms, both: true };
+    // A cursor leads from page to page, so that one model's list takes its time whoever reads it: what Merge's plan allows is
+    // reached with several.
+    let wide = Case { models: &WIDE, both: false, ..case(1_500, 500) };
+    let mut cases = vec![case(10_000, 0), case(4_000, 50), case(1_500, 500), wide, case(100_000, 0)];
     if long {
         cases.push(Case { both: false, ..case(1_000_000, 0) });
     }
-    cases.dedup_by_key(|case| (case.records, case.latency_ms));
+    let mut seen = std::collections::BTreeSet::new();
+    cases.retain(|case| seen.insert((case.models.len(), case.records, case.latency_ms)));
     cases
 }
 
@@ -58,15 +83,18 @@ pub async fn measure(
     interpreter: &Path,
     case: Case,
 ) -> Result<Vec<SyncRun>, String> {
-    let system = System::start(root, binaries, case.records, Duration::from_millis(case.latency_ms)).await?;
+    let system =
+        System::start(root, binaries, case.models, case.records, Duration::from_millis(case.latency_ms)).await?;
     let synced = system.connect_and_sync().await?;
+    let records = case.records * case.models.len() as u32;
     let run = |name: &str, took: Duration, cpu: u64, peak_kb: u64| SyncRun {
         name: name.to_owned(),
-        records: case.records,
+        models: case.models.len(),
+        records,
         latency_ms: case.latency_ms,
         seconds: took.as_secs_f64(),
-        records_per_second: f64::from(case.records) / took.as_secs_f64(),
-        cpu_per_record: cpu as f64 / 1e3 / f64::from(case.records),
+        records_per_second: f64::from(records) / took.as_secs_f64(),
+        cpu_per_record: cpu as f64 / 1e3 / f64::from(records),
         peak_kb,
     };
     let mut runs = vec![run("sync-worker", synced.took, synced.cpu_ns, synced.peak_kb)];

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::contender::{self, Contender, PYTHON};
 
-/// The one model that is synced, and how many records of it there are.
+/// The model that is synced, and where Merge lists it.
 pub const MODEL: &str = "hris.Employee";
 const LIST: &str = "GET /api/hris/v1/employees";
 
@@ -36,19 +36,23 @@ pub struct Synced {
 }
 
 impl System {
-    /// A system whose accounts have `records` employees, and whose Merge takes `latency` for a page.
+    /// A system whose accounts have `records` of each of `models`, and whose Merge takes `latency` for a page.
     pub async fn start(
         root: &Path,
         binaries: &BTreeMap<String, PathBuf>,
+        models: &[&str],
         records: u32,
         latency: Duration,
     ) -> Result<Self, String> {
-        let worker = [("MODELS", MODEL), ("PLAN_REQUESTS_PER_MINUTE", "100000")];
+        let wanted = models.join(",");
+        // What changed just before is not read a second time: between two daily syncs, nothing is.
+        let worker =
+            [("MODELS", wanted.as_str()), ("WINDOW_OVERLAP_SECONDS", "0"), ("PLAN_REQUESTS_PER_MINUTE", "100000")];
         let of = |pairs: &[(&str, &str)]| {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
         };
         let environment =
-            BTreeMap::from([("sync-worker".to_owned(), of(&worker)), ("accounts".to_owned(), of(&worker[1..]))]);
+            BTreeMap::from([("sync-worker".to_owned(), of(&worker)), ("accounts".to_owned(), of(&worker[2..]))]);
         let options = Options {
             template: root.join("infra/template.yaml"),
             functions: binaries.clone(),
@@ -65,7 +69,8 @@ impl System {
         let tables = ["accounts", "records"].map(|table| stack.ready().tables[table].clone());
         let mut system = Self { stack, http: http.map_err(|error| error.to_string())?, token: String::new(), tables };
         let delay = latency.as_millis() as u64;
-        let settings = json!({"sync_interval_ms": 86_400_000, "page_delay_ms": delay, "records": {MODEL: records}});
+        let sizes: BTreeMap<&str, u32> = models.iter().map(|model| (*model, records)).collect();
+        let settings = json!({"sync_interval_ms": 86_400_000, "page_delay_ms": delay, "records": sizes});
         system.sandbox("/settings", settings).await?;
         let form = [("grant_type", "client_credentials"), ("client_id", "org_bench"), ("client_secret", "dev")];
         let request = system.http.post(&system.stack.ready().token).form(&form);

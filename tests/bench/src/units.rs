@@ -46,7 +46,7 @@ pub async fn count(
     records: u32,
 ) -> Result<Vec<Operation>, String> {
     let changed = records / 20;
-    let system = System::start(root, binaries, records, Duration::ZERO).await?;
+    let system = System::start(root, binaries, &[MODEL], records, Duration::ZERO).await?;
     let mut operations = Vec::new();
     let mut push = |name: &str, times: u32, used: Usage| {
         operations.push(Operation { name: name.to_owned(), times: f64::from(times), used });
