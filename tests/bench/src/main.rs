@@ -257,7 +257,7 @@ impl Bench {
         let answering = [
             (named(&[FLOOR]).pop().ok_or("the floor was not built")?, Over::Nothing),
             (webhook, Over::Plain),
-            (first_call.with(&[url.clone()]), Over::Tls),
+            (first_call.with(std::slice::from_ref(&url)), Over::Tls),
             (self.python.with(&[url, authorities]), Over::Tls),
         ];
         results.answers = answer::measure(&self.platform, &secure, &answering, self.extent.rounds)?;

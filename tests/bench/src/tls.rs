@@ -162,3 +162,17 @@ impl Chain {
         Ok(Arc::new(config))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_entropy_is_too_dear() {
+        let hello = |adds| Hello { name: "webhook".to_owned(), adds };
+        assert_eq!(hello(810_000).too_dear(), None);
+        assert!(hello(419_300_000).too_dear().is_some_and(|why| why.contains("AWS_LC_SYS_NO_JITTER_ENTROPY")));
+        let tls = |handshake| Tls { plain: 1_000_000, handshake, hellos: vec![hello(419_300_000)] };
+        assert_eq!((tls(10_000_000).too_dear().len(), tls(400_000_000).too_dear().len()), (1, 2));
+    }
+}
