@@ -4,6 +4,7 @@
 //! again. Progress is drawn from Cargo's JSON messages; compiler errors are shown as Cargo renders them.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -158,15 +159,20 @@ impl Drop for Group {
     }
 }
 
-/// Cargo, in the workspace, without what the outer `cargo run` says about another package.
+/// Variables by which an outer `cargo run` says things about another package.
+pub fn of_another_package() -> impl Iterator<Item = OsString> {
+    std::env::vars_os().map(|(name, _)| name).filter(|name| {
+        let text = name.to_string_lossy();
+        text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text == "LD_LIBRARY_PATH"
+    })
+}
+
+/// Cargo, in the workspace.
 fn cargo(root: &Path) -> std::io::Result<Command> {
     let mut command = process::command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))?;
     command.current_dir(root);
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text == "LD_LIBRARY_PATH" {
-            command.env_remove(&name);
-        }
+    for name in of_another_package() {
+        command.env_remove(name);
     }
     Ok(command)
 }

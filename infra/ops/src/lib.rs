@@ -20,6 +20,7 @@ mod metrics;
 mod operator;
 mod orphans;
 pub mod output;
+pub mod prices;
 mod relay;
 mod replay;
 mod rotate;

@@ -50,6 +50,15 @@ pub fn sdk_config(aws: &Aws) -> Result<SdkConfig, TlsError> {
 
 /// The same with other credentials than the environment's.
 pub fn sdk_config_as(aws: &Aws, credentials: impl ProvideCredentials + 'static) -> Result<SdkConfig, TlsError> {
+    Ok(sdk_config_through(http_client()?, aws, credentials))
+}
+
+/// The same through a client of its own, such as one of [`super::tls::client`]. Functions share theirs.
+pub fn sdk_config_through(
+    client: reqwest::Client,
+    aws: &Aws,
+    credentials: impl ProvideCredentials + 'static,
+) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
         .operation_attempt_timeout(Duration::from_secs(3))
@@ -61,9 +70,9 @@ pub fn sdk_config_as(aws: &Aws, credentials: impl ProvideCredentials + 'static) 
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .retry_config(RetryConfig::standard().with_max_attempts(3))
         .timeout_config(timeouts)
-        .http_client(SharedClient(http_client()?));
+        .http_client(SharedClient(client));
     config.set_endpoint_url(aws.endpoint_url.clone());
-    Ok(config.build())
+    config.build()
 }
 
 /// The process's HTTP client in the SDK's clothes.

@@ -1,5 +1,6 @@
 //! A budget: what a function's start may cost. `budgets.json` beside this crate holds what it cost when it was last looked
-//! at; a change that goes over one by more than the tolerance raises it in the same commit and says why.
+//! at; a change that goes over one by more than the tolerance raises it in the same commit and says why. One that goes
+//! below renews it likewise, so that what was won is not lost again unseen.
 //!
 //! There are budgets of two builds. The tests' own binaries are there anyway, so counting them costs seconds: what is linked
 //! in or done at start without need shows in them as well. The release build, which is what ships, takes minutes to make.
@@ -25,7 +26,7 @@ pub struct Budget {
     pub loaded: u64,
 }
 
-/// Compilers and patches of dependencies move all of them a little.
+/// Compilers and patches of dependencies move all of them a little. Both ways.
 const TOLERANCE_PERCENT: u64 = 10;
 
 /// By function.
@@ -54,12 +55,13 @@ pub fn measure(platform: &Platform, contenders: &[Contender], scratch: &Path) ->
     costs.collect()
 }
 
-/// What goes over its budget, and what has one but was not measured.
-pub fn overdrawn(budgets: &Budgets, costs: &Budgets) -> Vec<String> {
-    let mut over = Vec::new();
+/// What goes over its budget, what stays so far below it that the budget says nothing any more, and what has one but was not
+/// measured.
+pub fn strayed(budgets: &Budgets, costs: &Budgets) -> Vec<String> {
+    let mut strayed = Vec::new();
     for (name, budget) in budgets {
         let Some(cost) = costs.get(name) else {
-            over.push(format!("{name} was not built"));
+            strayed.push(format!("{name} was not built"));
             continue;
         };
         let measured = [
@@ -68,13 +70,18 @@ pub fn overdrawn(budgets: &Budgets, costs: &Budgets) -> Vec<String> {
             ("bytes loaded", cost.loaded, budget.loaded),
         ];
         for (what, is, was) in measured {
-            let most = was + was * TOLERANCE_PERCENT / 100;
+            let tolerance = was * TOLERANCE_PERCENT / 100;
+            let (least, most) = (was - tolerance, was + tolerance);
             if is > most {
-                over.push(format!("{name}: {is} {what}, {most} at most"));
+                strayed.push(format!("{name}: {is} {what}, {most} at most"));
+            }
+            if is < least {
+                let renew = "make it the budget with `cargo bench-tether budgets`";
+                strayed.push(format!("{name}: {is} {what}, less than {least}: {renew}"));
             }
         }
     }
-    over
+    strayed
 }
 
 #[cfg(test)]
@@ -82,11 +89,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_over_is_named_and_so_is_what_was_not_built() {
+    fn what_strays_is_named_and_so_is_what_was_not_built() {
         let budgets = |text: &str| serde_json::from_str::<Budgets>(text).expect("budgets");
         let allowed =
             budgets(r#"{"a": {"first": 10, "next": 20, "loaded": 30}, "b": {"first": 1, "next": 1, "loaded": 1}}"#);
         let costs = budgets(r#"{"a": {"first": 11, "next": 23, "loaded": 33}}"#);
-        assert_eq!(overdrawn(&allowed, &costs), ["a: 23 instructions to /next, 22 at most", "b was not built"]);
+        assert_eq!(strayed(&allowed, &costs), ["a: 23 instructions to /next, 22 at most", "b was not built"]);
+        let costs =
+            budgets(r#"{"a": {"first": 9, "next": 18, "loaded": 26}, "b": {"first": 1, "next": 1, "loaded": 1}}"#);
+        let below = strayed(&allowed, &costs);
+        assert!(below.len() == 1 && below[0].starts_with("a: 26 bytes loaded, less than 27"), "{below:?}");
     }
 }

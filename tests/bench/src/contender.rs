@@ -45,10 +45,11 @@ impl Contender {
         changed
     }
 
-    /// The status that it answers webhooks with.
+    /// The status that it answers with.
     pub fn answers(&self, kind: Kind) -> u16 {
         match kind {
             Kind::Forged if self.name != FLOOR => 401,
+            Kind::LinkToken | Kind::Exchange => 201,
             _ => 200,
         }
     }
@@ -109,6 +110,13 @@ pub fn python(root: &Path, interpreter: &Path, address: &str, handler: &str) -> 
     let command = ["-m", "awslambdaric", &handler].map(str::to_owned);
     let command = std::iter::once(text(interpreter)).chain(command).collect();
     Contender { name: PYTHON.to_owned(), command, environment }
+}
+
+/// The webhook function that trusts a root of ours, too, in the environment of the one that ships.
+pub fn first_call(built: &Path, webhook: &Contender, root: &Path) -> Contender {
+    let mut first_call = webhook.with(&[("ROOT", text(root))]);
+    first_call.command = vec![text(&built.join("first-call"))];
+    first_call
 }
 
 fn environment(function: &str, memory_mb: u32, address: &str) -> BTreeMap<String, String> {

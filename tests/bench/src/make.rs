@@ -1,9 +1,11 @@
-//! Making the contenders: release binaries in the shape in which `sam build` ships them, and a Python environment.
+//! Making the contenders: binaries, for release in the shape in which `sam build` ships them, and a Python environment.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A build that is guarded.
+use local_stack::cargo::of_another_package;
+
+/// A build that is measured or guarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Build {
     /// As the tests make it: nothing is compiled that they have not compiled.
@@ -23,16 +25,20 @@ impl Build {
 }
 
 /// Builds the functions and the programs that are measured beside them; where they are.
-pub fn all(root: &Path) -> Result<PathBuf, String> {
-    let line = "build --release --locked -p functions -p hello -p first-call --bins";
+pub fn all(root: &Path, build: Build) -> Result<PathBuf, String> {
+    let line = match build {
+        // Of the whole workspace, so that dependencies have the features that the tests have them with.
+        Build::Tests => "build --quiet --locked --workspace --bins",
+        Build::Release => "build --release --locked -p functions -p hello -p first-call --bins",
+    };
     run(cargo(root).args(line.split(' ')))?;
-    Ok(built(root, Build::Release))
+    Ok(built(root, build))
 }
 
 /// Builds the two functions that are guarded, and nothing else.
 pub fn guarded(root: &Path, build: Build) -> Result<PathBuf, String> {
     let which = match build {
-        // Of the whole workspace, so that dependencies have the features that the tests have them with.
+        // As above.
         Build::Tests => "build --quiet --locked --bin webhook --bin link-token",
         Build::Release => "build --release --locked -p functions --bin webhook --bin link-token",
     };
@@ -63,15 +69,12 @@ pub fn commit(root: &Path) -> String {
     output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
 }
 
-/// Cargo, without what the outer one says about another package.
+/// Cargo, in the workspace.
 fn cargo(root: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text == "LD_LIBRARY_PATH" {
-            command.env_remove(&name);
-        }
+    for name in of_another_package() {
+        command.env_remove(name);
     }
     command
 }

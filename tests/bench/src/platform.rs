@@ -96,7 +96,12 @@ impl Platform {
 
     /// What the process does next; `None` if it does nothing for so long that it never will.
     pub fn next(&self) -> Option<(Asked, Instant)> {
-        self.asked.recv_timeout(Duration::from_secs(300)).ok()
+        self.next_within(Duration::from_secs(300))
+    }
+
+    /// The same of a process that may work so long on one event.
+    pub fn next_within(&self, patience: Duration) -> Option<(Asked, Instant)> {
+        self.asked.recv_timeout(patience).ok()
     }
 
     /// Begins anew: forgets what a process that has ended did, and lays `events` ready for the one to come.

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::answer::FirstAnswers;
 use crate::instructions::{Instructions, PerWebhook};
 use crate::serving::Served;
 use crate::size::Size;
@@ -26,6 +27,7 @@ pub struct Results {
     pub webhook_instructions: Vec<PerWebhook>,
     pub sizes: Vec<Size>,
     pub tls: Option<Tls>,
+    pub answers: Vec<FirstAnswers>,
     pub serving: Vec<Served>,
     pub sync: Vec<SyncRun>,
     pub units: Vec<Operation>,

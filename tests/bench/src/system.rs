@@ -8,7 +8,9 @@ use local_stack::{Options, Stack};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-/// The one model that is synced, and how many records of it there are.
+use crate::contender::{self, Contender, PYTHON};
+
+/// The model that is synced, and where Merge lists it.
 pub const MODEL: &str = "hris.Employee";
 const LIST: &str = "GET /api/hris/v1/employees";
 
@@ -34,19 +36,23 @@ pub struct Synced {
 }
 
 impl System {
-    /// A system whose accounts have `records` employees, and whose Merge takes `latency` for a page.
+    /// A system whose accounts have `records` of each of `models`, and whose Merge takes `latency` for a page.
     pub async fn start(
         root: &Path,
         binaries: &BTreeMap<String, PathBuf>,
+        models: &[&str],
         records: u32,
         latency: Duration,
     ) -> Result<Self, String> {
-        let worker = [("MODELS", MODEL), ("PLAN_REQUESTS_PER_MINUTE", "100000")];
+        let wanted = models.join(",");
+        // What changed just before is not read a second time: between two daily syncs, nothing is.
+        let worker =
+            [("MODELS", wanted.as_str()), ("WINDOW_OVERLAP_SECONDS", "0"), ("PLAN_REQUESTS_PER_MINUTE", "100000")];
         let of = |pairs: &[(&str, &str)]| {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>()
         };
         let environment =
-            BTreeMap::from([("sync-worker".to_owned(), of(&worker)), ("accounts".to_owned(), of(&worker[1..]))]);
+            BTreeMap::from([("sync-worker".to_owned(), of(&worker)), ("accounts".to_owned(), of(&worker[2..]))]);
         let options = Options {
             template: root.join("infra/template.yaml"),
             functions: binaries.clone(),
@@ -63,7 +69,8 @@ impl System {
         let tables = ["accounts", "records"].map(|table| stack.ready().tables[table].clone());
         let mut system = Self { stack, http: http.map_err(|error| error.to_string())?, token: String::new(), tables };
         let delay = latency.as_millis() as u64;
-        let settings = json!({"sync_interval_ms": 86_400_000, "page_delay_ms": delay, "records": {MODEL: records}});
+        let sizes: BTreeMap<&str, u32> = models.iter().map(|model| (*model, records)).collect();
+        let settings = json!({"sync_interval_ms": 86_400_000, "page_delay_ms": delay, "records": sizes});
         system.sandbox("/settings", settings).await?;
         let form = [("grant_type", "client_credentials"), ("client_id", "org_bench"), ("client_secret", "dev")];
         let request = system.http.post(&system.stack.ready().token).form(&form);
@@ -105,6 +112,40 @@ impl System {
             cpu_ns: workers.iter().map(|worker| crate::usage::cpu_ns(*worker)).sum(),
             peak_kb: workers.iter().map(|worker| crate::usage::peak_kb(*worker)).max().unwrap_or_default(),
         })
+    }
+
+    /// A function of ours in this system, to be run by a platform instead of by the stack.
+    pub fn function(&self, named: &Contender) -> Result<Contender, String> {
+        let functions = &self.stack.deployment().functions;
+        let found = functions.iter().find(|function| function.binary == named.name);
+        let mut contender = named.clone();
+        contender.environment.extend(found.ok_or("the template has no such function")?.environment.clone());
+        let variables = [
+            ("AWS_ENDPOINT_URL", self.stack.ready().aws.clone()),
+            // By which the services know whose policy to hold it to, and whose requests to count.
+            ("AWS_ACCESS_KEY_ID", format!("local-{}", named.name)),
+            ("LINK_TOKEN_BURST", "100000".to_owned()),
+        ];
+        Ok(contender.with(&variables))
+    }
+
+    /// One of Python's handlers in this system, run by the platform at `address`.
+    pub fn python(&self, root: &Path, interpreter: &Path, address: &str, handler: &str) -> Contender {
+        let secret = |binary: &str, variable: &str| {
+            let function = self.stack.deployment().functions.iter().find(|function| function.binary == binary);
+            function.and_then(|function| function.environment.get(variable).cloned()).unwrap_or_default()
+        };
+        let ready = self.stack.ready();
+        let variables = [
+            ("MERGE_BASE_URL", ready.merge.clone()),
+            ("MERGE_API_KEY_SECRET", secret("link-token", "MERGE_API_KEY_SECRET")),
+            ("WEBHOOK_KEY_SECRET", secret("webhook", "WEBHOOK_KEYS_SECRET")),
+            ("TABLE", self.tables[0].clone()),
+            ("RECORDS", self.tables[1].clone()),
+            ("AWS_ENDPOINT_URL", ready.aws.clone()),
+            ("AWS_ACCESS_KEY_ID", PYTHON.to_owned()),
+        ];
+        contender::python(root, interpreter, address, handler).with(&variables)
     }
 
     /// Waits until the account is synced and nothing is queued.

@@ -12,25 +12,22 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 
-use crate::contender::{Contender, text};
+use crate::contender::Contender;
 use crate::instructions::until;
 use crate::platform::{Asked, Platform, Services};
 
 /// Instructions of first calls.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Tls {
-    /// A process with our HTTP client, to its first request in plain text.
+    /// The webhook function, which trusts our root, to its first request in plain text.
     pub plain: u64,
     /// To its first request over TLS: the handshake is done by then.
     pub handshake: u64,
-    /// To the second on the same connection, the first answered.
-    pub second: u64,
-    /// Shipped binaries, from where they send a request in plain text to where they say hello over TLS: the first random
-    /// numbers and a key are drawn there.
+    /// Shipped binaries: see [`hello`].
     pub hellos: Vec<Hello>,
 }
 
-/// See [`Tls::hellos`].
+/// See [`hello`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Hello {
     pub name: String,
@@ -42,48 +39,75 @@ impl Tls {
     pub fn adds(&self) -> u64 {
         self.handshake.saturating_sub(self.plain)
     }
+
+    /// What adds more than a first call may.
+    pub fn too_dear(&self) -> Vec<String> {
+        let handshake = (self.adds() > MOST).then(|| format!("a handshake adds {} instructions", self.adds()));
+        handshake.into_iter().chain(self.hellos.iter().filter_map(Hello::too_dear)).collect()
+    }
+}
+
+impl Hello {
+    /// A sentence if it adds more than a first call may.
+    pub fn too_dear(&self) -> Option<String> {
+        (self.adds > MOST as i64).then(|| {
+            let why = "was AWS_LC_SYS_NO_JITTER_ENTROPY set when aws-lc was built?";
+            format!("{}: its hello over TLS adds {} instructions, {MOST} at most: {why}", self.name, self.adds)
+        })
+    }
 }
 
 /// The most that a first call may add. Jitter entropy alone takes 419 million.
 pub const MOST: u64 = 30_000_000;
 
-/// Counts the first calls of our client, and the hellos of `shipped`.
-pub fn measure(plain: &Platform, shipped: &[Contender], first_call: &Path, scratch: &Path) -> Result<Tls, String> {
-    let directory = scratch.join("bench-tls");
-    std::fs::create_dir_all(&directory).map_err(|error| error.to_string())?;
-    let chain = Chain::make(&directory)?;
-    let secure = Platform::start_tls(chain.server()?).map_err(|error| error.to_string())?;
-    let calls = |url: String| Contender {
-        name: "first-call".to_owned(),
-        command: vec![text(first_call), url, text(&chain.root)],
-        environment: Default::default(),
-    };
-    let count = |platform: &Platform, url: String, requests: usize| {
-        platform.prepare(Services::Answer, Vec::new());
-        let mut seen = 0;
-        until(platform, &calls(url), scratch, move |asked| {
-            seen += usize::from(asked == Asked::Service);
-            seen == requests
-        })
-    };
-    let (of_plain, of_secure) =
-        (format!("http://127.0.0.1:{}", plain.address.port()), format!("https://localhost:{}", secure.address.port()));
-    let mut hellos = Vec::new();
-    for contender in shipped {
-        plain.prepare(Services::Hold, Vec::new());
-        let first = until(plain, contender, scratch, |asked| asked == Asked::Service)?;
-        let address = format!("https://{}", plain.address);
-        plain.prepare(Services::Hold, Vec::new());
-        let hello =
-            until(plain, &contender.with(&[("AWS_ENDPOINT_URL", address)]), scratch, |asked| asked == Asked::Tls)?;
-        hellos.push(Hello { name: contender.name.clone(), adds: hello as i64 - first as i64 });
+/// Services that speak TLS.
+pub struct Secure {
+    pub platform: Platform,
+    pub url: String,
+    /// The root that their certificate hangs from, as a PEM file.
+    pub root: PathBuf,
+}
+
+impl Secure {
+    pub fn start(scratch: &Path) -> Result<Self, String> {
+        let directory = scratch.join("bench-tls");
+        std::fs::create_dir_all(&directory).map_err(|error| error.to_string())?;
+        let chain = Chain::make(&directory)?;
+        let platform = Platform::start_tls(chain.server()?).map_err(|error| error.to_string())?;
+        let url = format!("https://localhost:{}", platform.address.port());
+        Ok(Self { platform, url, root: chain.root })
     }
+}
+
+/// Counts the first call of `first_call`, and the hellos of `shipped`.
+pub fn measure(
+    plain: &Platform,
+    secure: &Secure,
+    first_call: &Contender,
+    shipped: &[Contender],
+    scratch: &Path,
+) -> Result<Tls, String> {
+    let first = |platform: &Platform, contender: &Contender| {
+        platform.prepare(Services::Hold, Vec::new());
+        until(platform, contender, scratch, |asked| asked == Asked::Service)
+    };
+    let over_tls = first_call.with(&[("AWS_ENDPOINT_URL", secure.url.clone())]);
     Ok(Tls {
-        plain: count(plain, of_plain, 1)?,
-        handshake: count(&secure, of_secure.clone(), 1)?,
-        second: count(&secure, of_secure, 2)?,
-        hellos,
+        plain: first(plain, first_call)?,
+        handshake: first(&secure.platform, &over_tls)?,
+        hellos: shipped.iter().map(|contender| hello(plain, contender, scratch)).collect::<Result<_, _>>()?,
     })
+}
+
+/// What a binary executes more until it says hello over TLS than until it has sent the same request in plain text: the first
+/// random numbers and a key are drawn there.
+pub fn hello(plain: &Platform, contender: &Contender, scratch: &Path) -> Result<Hello, String> {
+    plain.prepare(Services::Hold, Vec::new());
+    let sent = until(plain, contender, scratch, |asked| asked == Asked::Service)?;
+    let over_tls = contender.with(&[("AWS_ENDPOINT_URL", format!("https://{}", plain.address))]);
+    plain.prepare(Services::Hold, Vec::new());
+    let hello = until(plain, &over_tls, scratch, |asked| asked == Asked::Tls)?;
+    Ok(Hello { name: contender.name.clone(), adds: hello as i64 - sent as i64 })
 }
 
 /// A root, an intermediate and a leaf for `localhost`, as PEM files.
@@ -136,5 +160,19 @@ impl Chain {
             .with_single_cert(chain.map_err(|error| error.to_string())?, key)
             .map_err(|error| error.to_string())?;
         Ok(Arc::new(config))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_entropy_is_too_dear() {
+        let hello = |adds| Hello { name: "webhook".to_owned(), adds };
+        assert_eq!(hello(810_000).too_dear(), None);
+        assert!(hello(419_300_000).too_dear().is_some_and(|why| why.contains("AWS_LC_SYS_NO_JITTER_ENTROPY")));
+        let tls = |handshake| Tls { plain: 1_000_000, handshake, hellos: vec![hello(419_300_000)] };
+        assert_eq!((tls(10_000_000).too_dear().len(), tls(400_000_000).too_dear().len()), (1, 2));
     }
 }

@@ -30,10 +30,6 @@ pub struct Operation {
     pub used: Usage,
 }
 
-/// Records of the account that is counted, and how many of them change.
-const RECORDS: u32 = 2_000;
-const CHANGED: u32 = 100;
-
 /// The names of the operations, which the cost model looks up.
 pub const LINK: &str = "link an account";
 pub const FIRST: &str = "first load";
@@ -42,13 +38,15 @@ pub const UNCHANGED: &str = "full read, nothing changed";
 pub const DELTA: &str = "delta, 5 % changed";
 pub const BLIND: &str = "python: write everything";
 
-/// Counts all operations on one small account.
+/// Counts all operations on one account of so many records.
 pub async fn count(
     root: &Path,
     binaries: &BTreeMap<String, PathBuf>,
     interpreter: &Path,
+    records: u32,
 ) -> Result<Vec<Operation>, String> {
-    let system = System::start(root, binaries, RECORDS, Duration::ZERO).await?;
+    let changed = records / 20;
+    let system = System::start(root, binaries, &[MODEL], records, Duration::ZERO).await?;
     let mut operations = Vec::new();
     let mut push = |name: &str, times: u32, used: Usage| {
         operations.push(Operation { name: name.to_owned(), times: f64::from(times), used });
@@ -59,32 +57,32 @@ pub async fn count(
     let before = (used(&system, &linking)?, used(&system, &worker)?);
     let synced = system.connect_and_sync().await?;
     push(LINK, 1, used(&system, &linking)?.since(&before.0));
-    push(FIRST, RECORDS, used(&system, &worker)?.since(&before.1));
+    push(FIRST, records, used(&system, &worker)?.since(&before.1));
 
     let before = used(&system, &worker)?;
     full_read(&system, &synced.id).await?;
-    push(UNCHANGED, RECORDS, used(&system, &worker)?.since(&before));
+    push(UNCHANGED, records, used(&system, &worker)?.since(&before));
 
     let change = async || {
         let path = format!("/accounts/{}/mutate", synced.merge_id);
-        system.sandbox(&path, json!({"model_id": MODEL, "count": CHANGED})).await?;
+        system.sandbox(&path, json!({"model_id": MODEL, "count": changed})).await?;
         system.merge_syncs(&synced.merge_id).await
     };
     change().await?;
     let before = used(&system, &worker)?;
     full_read(&system, &synced.id).await?;
-    push(REREAD, RECORDS, used(&system, &worker)?.since(&before));
+    push(REREAD, records, used(&system, &worker)?.since(&before));
 
     change().await?;
     let before = used(&system, &worker)?;
     let path = format!("/v1/linked-accounts/{}/sync", synced.id);
     system.api(Method::POST, &path, json!({"mode": "changes"})).await?;
     system.settled(&synced.id).await?;
-    push(DELTA, CHANGED, used(&system, &worker)?.since(&before));
+    push(DELTA, changed, used(&system, &worker)?.since(&before));
 
     let before = used(&system, &[PYTHON])?;
     sync::python(root, &system, interpreter).await?;
-    push(BLIND, RECORDS, used(&system, &[PYTHON])?.since(&before));
+    push(BLIND, records, used(&system, &[PYTHON])?.since(&before));
     system.stack.stop().await;
     Ok(operations)
 }

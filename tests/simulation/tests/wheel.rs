@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use ops::prices::{DATE, GB_SECOND, INVOCATIONS, KEY_REQUESTS, QUEUE_REQUESTS, READ_UNITS};
 use shared::domain::schedule::PollClass;
 use simulation::wheel::{self, CLASSES, Ticks, Wheel};
 
@@ -122,13 +123,8 @@ fn doubled_killed_and_late_pollers_skip_nobody_and_fetch_nothing_twice() {
     });
 }
 
-/// Prices of us-east-1, on demand, in US dollars per million.
-const READ_UNITS: f64 = 0.125;
-const QUEUE_REQUESTS: f64 = 0.50;
-const KEY_REQUESTS: f64 = 3.00;
-const INVOCATIONS: f64 = 0.20;
 /// Of a second of a 512 MB Lambda function on arm64.
-const LAMBDA_SECOND: f64 = 0.5 * 0.000_013_333_4;
+const LAMBDA_SECOND: f64 = 0.5 * GB_SECOND;
 /// A look waits for three answers of Merge's; the simulation's clock says nothing about that.
 const SECONDS_A_LOOK: f64 = 0.6;
 
@@ -196,7 +192,7 @@ fn page(report: &str, dollars: f64, calls: f64) -> String {
          accounts there are.\n\n{report}\n\
          Calls to Merge: {calls:.2} a look (sync status, account details, issues); they cost nothing but the plan's rate.\n\n\
          ## A month\n\n\
-         US dollars at on-demand prices of us-east-1 (November 2026), {dollars:.8} a look: DynamoDB reads {READ_UNITS} a million \
+         US dollars at on-demand prices of us-east-1 ({DATE}), {dollars:.8} a look: DynamoDB reads {READ_UNITS} a million \
          units, SQS\n{QUEUE_REQUESTS} a million requests, KMS {KEY_REQUESTS} a million, Lambda {INVOCATIONS} a million and \
          {SECONDS_A_LOOK} s of 512 MB on arm64 a look, which is mostly waiting\nfor Merge (assumed, not measured). Free tiers and \
          logs are left out.\n\n\

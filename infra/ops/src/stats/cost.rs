@@ -8,17 +8,7 @@ use super::day::whole;
 use crate::connection::{Connection, Function};
 use crate::metrics::{Counted, MetricsError};
 use crate::output::Cell;
-
-/// Dollars for a million request units on demand.
-const READ_PRICE: f64 = 0.125;
-const WRITE_PRICE: f64 = 0.625;
-/// Dollars for a million invocations, and for a gigabyte-second on arm64.
-const INVOCATION_PRICE: f64 = 0.20;
-const GB_SECOND_PRICE: f64 = 0.000_013_333_4;
-/// Dollars for a million requests to a FIFO queue.
-const MESSAGE_PRICE: f64 = 0.50;
-/// Dollars for a million calls with a symmetric key.
-const KEY_PRICE: f64 = 3.0;
+use crate::prices::{GB_SECOND, INVOCATIONS, KEY_REQUESTS, QUEUE_REQUESTS, READ_UNITS, WRITE_UNITS};
 
 /// What SQS counts. It bills requests, of which a batch is one: each message on its own is the most that it can be.
 const MESSAGES: [&str; 4] =
@@ -64,14 +54,14 @@ pub struct Requests {
 
 impl Capacity {
     fn new(read: f64, write: f64) -> Self {
-        let dollars = (read * READ_PRICE + write * WRITE_PRICE) / 1e6;
+        let dollars = (read * READ_UNITS + write * WRITE_UNITS) / 1e6;
         Self { read_units: whole(read), write_units: whole(write), dollars }
     }
 }
 
 impl Compute {
     fn new(invocations: f64, gb_seconds: f64) -> Self {
-        let dollars = invocations * INVOCATION_PRICE / 1e6 + gb_seconds * GB_SECOND_PRICE;
+        let dollars = invocations * INVOCATIONS / 1e6 + gb_seconds * GB_SECOND;
         Self { invocations: whole(invocations), gb_seconds, dollars }
     }
 }
@@ -111,13 +101,13 @@ impl Cost {
         invocations: &[f64],
         milliseconds: &[f64],
     ) -> Self {
-        let sqs = Requests::new(messages, MESSAGE_PRICE);
+        let sqs = Requests::new(messages, QUEUE_REQUESTS);
         let gigabytes = functions.iter().map(|function| f64::from(function.memory_mb) / 1_024.0);
         let gb_seconds = gigabytes.zip(milliseconds).map(|(gigabytes, time)| gigabytes * time / 1e3).sum();
         let known = !functions.is_empty();
         let lambda = known.then(|| Compute::new(invocations.iter().sum(), gb_seconds));
         let runs = functions.iter().zip(invocations).filter(|(function, _)| function.binary == WORKER);
-        let kms_estimated = known.then(|| Requests::new(runs.map(|(_, count)| count).sum(), KEY_PRICE));
+        let kms_estimated = known.then(|| Requests::new(runs.map(|(_, count)| count).sum(), KEY_REQUESTS));
         let named = [lambda.as_ref().map(|l| l.dollars), kms_estimated.as_ref().map(|kms| kms.dollars)];
         let dollars = dynamodb.dollars + sqs.dollars + named.into_iter().flatten().sum::<f64>();
         Self { dynamodb, lambda, sqs, kms_estimated, dollars }
