@@ -21,6 +21,16 @@ use shared::{
 
 use super::{WorkError, endpoint_sync::EndpointSync};
 
+/// Live records that a full read did not see.
+#[derive(Default)]
+struct Missing {
+    gone: Vec<Gone>,
+    /// Others are as new as Merge's last sync and stay for now: when the oldest of them was changed.
+    spared: Option<Timestamp>,
+    /// The place to go on from, if the shard is not done.
+    after: Option<String>,
+}
+
 /// How a step of the sweep ended.
 pub enum Step {
     Committed(Box<Checkpoint>),
@@ -56,7 +66,7 @@ impl Sweeper {
             return Ok(Step::NotBefore(from));
         }
         let most = if sweep.deleting { TOMBSTONES } else { COUNTED };
-        let (missing, after) = self.missing(sync, checkpoint, open, &sweep, most).await?;
+        let Missing { gone: missing, spared, after } = self.missing(sync, checkpoint, open, &sweep, most).await?;
         let shard = if after.is_some() { sweep.shard } else { sweep.shard + 1 };
         let counted = sweep.missing + if sweep.deleting { 0 } else { missing.len() as u64 };
         let further = Sweep { shard, after, missing: counted, deleting: sweep.deleting };
@@ -66,7 +76,7 @@ impl Sweeper {
             let changes: Vec<Change> =
                 missing.iter().map(|gone| Change { k: gone.key.clone(), a: Action::Deleted }).collect();
             let next = Some(further).filter(|sweep| sweep.shard < SHARDS);
-            let after = checkpoint.swept(counts, !changes.is_empty(), next);
+            let after = checkpoint.swept(counts, !changes.is_empty(), spared, next);
             return commit(sync, checkpoint, after, counts, Page { changes: &changes, tombstones: &missing }).await;
         }
         let next = match further {
@@ -75,12 +85,12 @@ impl Sweeper {
             further if self.held(sync, checkpoint, open, further.missing).await? => None,
             further => Some(Sweep { deleting: true, missing: further.missing, ..Sweep::default() }),
         };
-        let after = checkpoint.swept(Counts::default(), false, next);
+        let after = checkpoint.swept(Counts::default(), false, spared, next);
         commit(sync, checkpoint, after, Counts::default(), Page::default()).await
     }
 
     /// Live records of the sweep's shard, from its place on, that the full read did not see and that were not changed
-    /// since it began; at most `most`. The place to go on from, if the shard is not done.
+    /// since it began; at most `most`.
     async fn missing(
         &mut self,
         sync: &EndpointSync<'_>,
@@ -88,7 +98,7 @@ impl Sweeper {
         open: &OpenWindow,
         sweep: &Sweep,
         most: usize,
-    ) -> Result<(Vec<Gone>, Option<String>), WorkError> {
+    ) -> Result<Missing, WorkError> {
         let (store, account) = (&sync.worker.store, sync.of.account);
         let name = (open.generation, sweep.shard);
         if self.seen.as_ref().is_none_or(|(of, _)| *of != name) {
@@ -97,22 +107,25 @@ impl Sweeper {
         }
         let seen = self.seen.as_ref().map(|(_, seen)| seen);
         let before = time::fixed(open.absent_before(sync.worker.cadence().overlap));
-        let mut missing = Vec::new();
-        let mut after = sweep.after.clone();
+        let mut missing = Missing { after: sweep.after.clone(), ..Missing::default() };
         loop {
-            let (heads, more) = store.shard_heads(account, sync.endpoint, sweep.shard, after.as_deref()).await?;
+            let (heads, more) =
+                store.shard_heads(account, sync.endpoint, sweep.shard, missing.after.as_deref()).await?;
             for (key, stored) in heads {
-                after = Some(key.clone());
-                let absent = seen.is_some_and(|seen| !seen.contains(&key));
-                if absent && !stored.deleted && stored.modified_at < before {
-                    missing.push(gone(checkpoint, key, &stored));
+                missing.after = Some(key.clone());
+                let absent = !stored.deleted && seen.is_some_and(|seen| !seen.contains(&key));
+                if absent && stored.modified_at < before {
+                    missing.gone.push(gone(checkpoint, key, &stored));
+                } else if absent {
+                    missing.spared = missing.spared.into_iter().chain(time::parse(&stored.modified_at)).min();
                 }
-                if missing.len() == most {
-                    return Ok((missing, after));
+                if missing.gone.len() == most {
+                    return Ok(missing);
                 }
             }
             if !more {
-                return Ok((missing, None));
+                missing.after = None;
+                return Ok(missing);
             }
         }
     }
@@ -132,7 +145,7 @@ impl Sweeper {
         let mut examples = Vec::new();
         for shard in 0..SHARDS {
             let sweep = Sweep { shard, ..Sweep::default() };
-            let some = self.missing(sync, checkpoint, open, &sweep, EXAMPLES - examples.len()).await?.0;
+            let some = self.missing(sync, checkpoint, open, &sweep, EXAMPLES - examples.len()).await?.gone;
             examples.extend(some.into_iter().map(|gone| gone.key));
             if examples.len() == EXAMPLES {
                 break;

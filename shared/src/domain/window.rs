@@ -76,6 +76,9 @@ pub struct OpenWindow {
     /// All pages are committed; what the full read did not see is being looked for.
     #[serde(default)]
     pub sweep: Option<Sweep>,
+    /// When the oldest was changed of what it did not see and was too new to be missed.
+    #[serde(default)]
+    pub spared: Option<Timestamp>,
     /// In a nested list's window: whose lists it reads, and how far it has come.
     #[serde(default)]
     pub parents: Option<Parents>,
@@ -127,6 +130,7 @@ impl OpenWindow {
             completes: false,
             generation: checkpoint.map_or(0, |c| c.generation) + u64::from(kind == WindowKind::Full),
             sweep: None,
+            spared: None,
             parents: None,
         }
     }
@@ -134,7 +138,7 @@ impl OpenWindow {
     /// Records changed from here on are not deleted for being absent: they may have moved behind the reader. Merge's
     /// clock, not ours.
     pub fn absent_before(&self, overlap: SignedDuration) -> Timestamp {
-        self.upper.checked_sub(overlap).unwrap_or(Timestamp::MIN)
+        absent_before(self.upper, overlap)
     }
 
     /// `modified_before` of its pages: a full read takes whatever there is.
@@ -170,6 +174,9 @@ pub struct Checkpoint {
     /// The last finished window read a partial sync.
     #[serde(default)]
     pub partial: bool,
+    /// When the oldest was changed of what the last full read did not see and kept, as too new to be missed.
+    #[serde(default)]
+    pub spared: Option<Timestamp>,
     /// Live records.
     #[serde(default)]
     pub records: i64,
@@ -236,11 +243,15 @@ impl Checkpoint {
         after.finished()
     }
 
-    /// The checkpoint after a step of the sweep. `next`: none ends the window.
-    pub fn swept(&self, step: Counts, changed: bool, next: Option<Sweep>) -> Self {
+    /// The checkpoint after a step of the sweep. `spared`: the oldest change of what is too new to be missed. `next`:
+    /// none ends the window.
+    pub fn swept(&self, step: Counts, changed: bool, spared: Option<Timestamp>, next: Option<Sweep>) -> Self {
         let mut after = self.counted(step, changed);
         // A step is progress, as a page is.
         after.pages += 1;
+        if let Some(open) = &mut after.window {
+            open.spared = open.spared.into_iter().chain(spared).min();
+        }
         match (&mut after.window, next) {
             (Some(open), Some(sweep)) => open.sweep = Some(sweep),
             _ => after = after.finished(),
@@ -265,6 +276,7 @@ impl Checkpoint {
         self.last_synced_at = Some(open.started_at);
         self.initial_completed |= open.completes;
         self.partial = open.partial;
+        self.spared = open.spared;
         // Its sweep has looked at every record that this read did not write. The first read has none: what a worker left
         // uncommitted, and Merge has deleted since, is still there.
         if open.kind == WindowKind::Full && reread {
@@ -277,6 +289,10 @@ impl Checkpoint {
         }
         self
     }
+}
+
+fn absent_before(upper: Timestamp, overlap: SignedDuration) -> Timestamp {
+    upper.checked_sub(overlap).unwrap_or(Timestamp::MIN)
 }
 
 /// The window to open now, if any. `checkpoint`: none for an endpoint never read.
@@ -302,9 +318,11 @@ pub fn next_window(
         WindowKind::Full if mode == SyncMode::Full => readable.or(have)?,
         WindowKind::Full if have.is_some() && endpoint.rule() != Rule::Windows => {
             let old = |at| now.duration_since(at) >= cadence.full_read_every;
-            // What a partial sync left out does not wait a day.
+            // What a partial sync left out does not wait a day, nor what was too new to be missed and is not any more.
             let whole_at_last = checkpoint.is_some_and(|c| c.partial) && !status.partial();
-            let due = whole_at_last || checkpoint.and_then(|c| c.full_read_at).is_none_or(old);
+            let before = readable.map(|upper| absent_before(upper, cadence.overlap));
+            let missed = checkpoint.and_then(|c| c.spared).is_some_and(|at| before.is_some_and(|before| at < before));
+            let due = whole_at_last || missed || checkpoint.and_then(|c| c.full_read_at).is_none_or(old);
             readable.filter(|_| due)?
         }
         _ => readable?,

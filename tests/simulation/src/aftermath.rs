@@ -1,6 +1,7 @@
 //! Aftermath: what must hold once faults have stopped and everything has had time to come to rest.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use merge_sandbox::sync::SyncStatus;
@@ -22,6 +23,9 @@ use crate::watch;
 
 /// The organizations of a run.
 pub const ORGANIZATIONS: [&str; 2] = ["org_acme", "org_globex"];
+
+/// How long before a sync of Merge's something was changed when it is not too new to be missed any more.
+pub const OVERLAP: Duration = Duration::from_secs(5 * 60);
 
 /// Accounts of every organization.
 pub async fn all_accounts(store: &Store) -> Vec<LinkedAccount> {
@@ -92,9 +96,25 @@ fn behind(
     if checkpoint.window.is_some() {
         return Some("a window is open".to_owned());
     }
-    // A full read is daily or on request: it may be older than the last sync, but not than the request.
+    // A full read is daily or on request: it may be older than the last sync, but not than the request, unless it kept
+    // what was too new to be missed.
     let upper = checkpoint.upper.map(|upper| upper.as_microsecond());
-    (endpoint.rule() == Rule::Windows && upper != *finished).then(|| format!("read up to {upper:?} of {finished:?}"))
+    let overlap = OVERLAP.as_micros() as i64;
+    let missed = |at: Timestamp| finished.is_some_and(|finished| at.as_microsecond() + overlap < finished);
+    let readable = endpoint.rule() == Rule::Windows || checkpoint.spared.is_some_and(missed);
+    (readable && upper != *finished).then(|| format!("read up to {upper:?} of {finished:?}"))
+}
+
+/// Whether a full read kept what it did not see, as too new to be missed.
+pub async fn spared(store: &Store) -> Result<bool, StoreError> {
+    for account in all_accounts(store).await.iter().filter(|account| account.status.connected()) {
+        let checkpoints = store.checkpoints(account.id).await?;
+        let full = endpoints(account).into_iter().filter(|endpoint| endpoint.rule() == Rule::Full);
+        if full.filter_map(|endpoint| checkpoints.get(&endpoint.slug())).any(|checkpoint| checkpoint.spared.is_some()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Every invariant that is about the end.

@@ -83,6 +83,7 @@ happenings! {
     LateCommit "a commit of an overtaken worker comes",
     StartedOver "a window begins again at page one",
     Swept "a finished full read deletes what it did not see",
+    Spared "a full read keeps what it did not see, as too new to be missed",
     SweepPutOff "a sweep waits until an overtaken worker is surely gone",
 }
 

@@ -37,6 +37,7 @@ struct Seen {
     open: bool,
     rested: bool,
     sweeping: bool,
+    spared: bool,
     cursor: bool,
 }
 
@@ -53,6 +54,7 @@ impl Seen {
             open: window.is_object(),
             rested: item["rested"]["BOOL"] == Value::Bool(true),
             sweeping: window["sweep"]["M"].is_object(),
+            spared: item["spared"]["S"].is_string(),
             cursor: window["cursor"]["S"].is_string(),
         }
     }
@@ -259,6 +261,9 @@ impl Watch {
         }
         if now.epoch == before.epoch && now.sweeping && now.rested && now.pages == before.pages {
             happened.push(Happening::SweepPutOff);
+        }
+        if now.spared && !before.spared {
+            happened.push(Happening::Spared);
         }
     }
 

@@ -79,7 +79,7 @@ proptest! {
                 windows.push((open.lower, open.modified_before(), look.at));
                 checkpoint = checkpoint.advanced(Counts::default(), false, None);
                 if checkpoint.window.is_some() {
-                    checkpoint = checkpoint.swept(Counts::default(), false, None);
+                    checkpoint = checkpoint.swept(Counts::default(), false, None, None);
                 }
             }
         }
@@ -144,7 +144,7 @@ fn a_full_read_of_what_was_read_before_ends_with_a_sweep() {
     let again = read(Some(&first), 20);
     assert_eq!(again.window.as_ref().and_then(|w| w.sweep.clone()), Some(Sweep::default()));
     assert_eq!(again.upper, Some(at(10)), "only the finished generation moves it");
-    let swept = again.swept(Counts { deleted: 2, live: -2, ..Counts::default() }, true, None);
+    let swept = again.swept(Counts { deleted: 2, live: -2, ..Counts::default() }, true, None, None);
     assert_eq!((swept.upper, swept.window, swept.records), (Some(at(20)), None, -2));
 }
 
@@ -181,4 +181,29 @@ fn what_a_partial_sync_left_out_is_read_once_a_whole_one_has_finished() {
     let partial = SyncStatus { status: again, last_sync_result: Some(again), ..done(50) };
     assert_eq!(next(&partial), None, "the next partial one waits for its day");
     assert_eq!(next(&done(50)), Some(false));
+}
+
+#[test]
+fn what_was_too_new_to_be_missed_is_looked_for_after_the_sync_that_tells() {
+    let terms = Endpoint::by_slug("accounting.payment-terms").unwrap();
+    let cadence = Cadence { overlap: SignedDuration::from_secs(OVERLAP), ..Cadence::default() };
+    let next =
+        |have: &Checkpoint, finished, mode| next_window(terms, Some(have), &done(finished), mode, &cadence, at(60));
+    let swept = |have: &Checkpoint, finished, spared: [Option<Timestamp>; 2]| {
+        let open = next(have, finished, SyncMode::Full).unwrap();
+        let read = have.claimed(open, at(60)).advanced(Counts::default(), false, None);
+        let step = read.swept(Counts::default(), false, spared[0], Some(Sweep { shard: 1, ..Sweep::default() }));
+        step.swept(Counts::default(), false, spared[1], None)
+    };
+    let have = Checkpoint { upper: Some(at(10)), full_read_at: Some(at(10)), ..Checkpoint::default() };
+    let spared = swept(&have, 20, [Some(at(18)), Some(at(19))]);
+    assert_eq!(spared.spared, Some(at(18)), "the oldest, in whichever step");
+    assert_eq!(next(&spared, 20, SyncMode::Changes), None, "Merge has nothing newer");
+    assert_eq!(next(&spared, 18 + OVERLAP, SyncMode::Changes), None, "it would be spared again");
+    let open = next(&spared, 19 + OVERLAP, SyncMode::Changes);
+    assert_eq!(open.map(|w| (w.kind, w.spared)), Some((WindowKind::Full, None)));
+    let found = swept(&spared, 19 + OVERLAP, [None, None]);
+    assert_eq!(next(&found, 50, SyncMode::Changes), None, "once");
+    let ahead = swept(&have, 20, [Some(at(1_000_000)), None]);
+    assert_eq!(next(&ahead, 50, SyncMode::Changes), None, "a time that has not come waits for its day");
 }
