@@ -163,7 +163,8 @@ fn link_tokens_that_merge_refuses_whatever_was_chosen_are_counted_as_well() {
         let world = World::new().await;
         world.link_token("acme", "ats").await;
         world.control("POST", "/_sandbox/faults", json!({"route": "POST /api/hris/*", "status": 403})).await;
-        let ask = |subject: &str| world.ask_as("acme", subject, "POST /v1/link-tokens", json!({"category": "hris"}));
+        let hris = || json!({"category": "hris"});
+        let ask = async |subject: &str| world.ask_as("acme", subject, "POST /v1/link-tokens", hris()).await;
         ask("anna").await.refused(503, "merge_unavailable");
         let again = ask("anna").await;
         assert!(again.retry_after.is_some_and(|after| (1..=6).contains(&after)), "{again:?}");
