@@ -52,8 +52,11 @@ fn an_export_needs_no_more_memory_for_more_records_and_survives_its_end() {
         let (path, progress) = (target.path(), format!("{}.progress", target.path()));
         let line = ["export", &account, "--model", MODEL, "--output", &path, "--json"];
         let process = Process::start(system, &line);
-        until("a part is written", BOUND, async || fs::metadata(&progress).map(|_| ()).map_err(|e| e.to_string()))
-            .await;
+        until("a part is written", BOUND, async || {
+            let said = fs::read_to_string(&progress).map_err(|error| error.to_string())?;
+            if said.contains(r#""bytes":0"#) { Err(said) } else { Ok(()) }
+        })
+        .await;
         process.kill();
         assert!(fs::read_to_string(&progress).expect("the progress").contains(r#""done":false"#));
         let summary = tether(system, &line).await.expect(0).value();

@@ -45,11 +45,21 @@ impl Export {
             Some(kept) if same(&kept) => kept,
             Some(_) => return Err(other()),
             None if path.exists() => return Err(other()),
-            None => fresh,
+            // Before there is a file: one without progress is somebody else's.
+            None => {
+                note(path, &fresh)?;
+                fresh
+            }
         };
         // For the operator's eyes: these are a customer's records.
         let open = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
         let mut file = open.map_err(failed)?;
+        if file.metadata().map_err(failed)?.len() < progress.bytes {
+            // What is missing cannot be made up for: nobody knows which records it was.
+            let (path, beside) = (path.display(), beside(path));
+            let what = format!("{path} is shorter than it was: remove it and {}, and begin anew", beside.display());
+            return Err(Failure::Usage(what));
+        }
         file.set_len(progress.bytes).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
         Ok(Self { progress, path: path.to_owned(), file, member: Vec::new(), waiting: 0 })
     }
@@ -89,11 +99,17 @@ impl Export {
             self.progress.bytes += packed.len() as u64;
             self.member.clear();
         }
-        let mut partial = beside(&self.path).into_os_string();
-        partial.push(".partial");
-        let progress = serde_json::to_vec(&self.progress).map_err(|error| failed(error.into()))?;
-        fs::write(&partial, progress).and_then(|()| fs::rename(&partial, beside(&self.path))).map_err(failed)
+        note(&self.path, &self.progress)
     }
+}
+
+/// Says how far the export in `path` has come.
+fn note(path: &Path, progress: &Progress) -> Result<(), Failure> {
+    let failed = |source| Failure::File { path: path.to_owned(), source };
+    let mut partial = beside(path).into_os_string();
+    partial.push(".partial");
+    let progress = serde_json::to_vec(progress).map_err(|error| failed(error.into()))?;
+    fs::write(&partial, progress).and_then(|()| fs::rename(&partial, beside(path))).map_err(failed)
 }
 
 /// `records.ndjson.gz` → `records.ndjson.gz.progress`.
@@ -101,4 +117,53 @@ fn beside(path: &Path) -> PathBuf {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".progress");
     beside.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use shared::domain::ids::AccountId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn fresh() -> Progress {
+        Progress {
+            account: AccountId::new(Uuid::from_u128(1)),
+            model: "hris.Employee".to_owned(),
+            since: None,
+            deleted: false,
+            next: Cursor::at(None, Timestamp::from_second(0).unwrap()),
+            place: Place::Changes,
+            lines: 0,
+            bytes: 0,
+            done: false,
+        }
+    }
+
+    #[test]
+    fn one_that_was_cut_off_at_any_moment_goes_on_and_nothing_is_made_up() {
+        let path = std::env::temp_dir().join(format!("export-{}", Uuid::new_v4()));
+        let open = || Export::open(&path, fresh(), |kept| *kept == fresh() || kept.lines > 0);
+        // Before its first line was written, and even before there was a file.
+        drop(open().unwrap());
+        drop(open().unwrap());
+        fs::remove_file(&path).unwrap();
+        let mut export = open().unwrap();
+        export.line(&"a line").unwrap();
+        export.reached(Place::Changes, None).unwrap();
+        let finished = export.finish().unwrap();
+        assert_eq!(open().unwrap().progress, finished);
+
+        // What an interruption left behind the last member is cut off; what somebody took away is not made up.
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, [&whole[..], b"torn"].concat()).unwrap();
+        drop(open().unwrap());
+        assert_eq!(fs::read(&path).unwrap(), whole);
+        fs::write(&path, b"").unwrap();
+        assert!(matches!(open(), Err(Failure::Usage(_))));
+        fs::remove_file(beside(&path)).unwrap();
+        assert!(matches!(open(), Err(Failure::Usage(_))), "a file of somebody else's");
+        fs::remove_file(&path).unwrap();
+    }
 }
