@@ -4,12 +4,13 @@
 use std::fmt;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use super::client::{Call, MergeClient};
+use super::client::MergeClient;
 use super::error::MergeError;
-use super::wire::lenient;
-use crate::domain::category::Category;
-use crate::domain::secret::AccountToken;
+use super::linking::{TestAccounts, list};
+use super::wire::{Page, lenient};
+use crate::domain::ids::MergeLinkedAccountId;
 
 /// Of people: shown to nobody but Merge.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,24 +27,32 @@ impl fmt::Debug for EndUserLabels {
 }
 
 impl MergeClient {
-    /// Who linked the account, as Merge was told: `GET /{category}/v1/account-details`.
-    pub async fn end_user_labels(
-        &self,
-        category: Category,
-        account_token: &AccountToken,
-    ) -> Result<EndUserLabels, MergeError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            #[serde(default, deserialize_with = "lenient")]
-            end_user_email_address: Option<String>,
-            #[serde(default, deserialize_with = "lenient")]
-            end_user_organization_name: Option<String>,
+    /// Who linked the account, as Merge was told: from `GET /{category}/v1/linked-accounts?id=`, with the API key alone.
+    /// `None`: Merge has no such account.
+    pub async fn end_user_labels(&self, merge_id: &MergeLinkedAccountId) -> Result<Option<EndUserLabels>, MergeError> {
+        for tests in [TestAccounts::Exclude, TestAccounts::Only] {
+            let page: Page = self.fetch(list(tests).query("id", merge_id.as_str())).await?;
+            let found = page.results.iter().find_map(|row| labels_of(row, merge_id));
+            if found.is_some() {
+                return Ok(found);
+            }
         }
-        let call = Call::get("account-details", format!("{category}/v1/account-details")).account(account_token);
-        let answer: Answer = self.fetch(call).await?;
-        Ok(EndUserLabels {
-            email: answer.end_user_email_address.unwrap_or_default(),
-            organization_name: answer.end_user_organization_name.unwrap_or_default(),
-        })
+        Ok(None)
     }
+}
+
+fn labels_of(row: &RawValue, merge_id: &MergeLinkedAccountId) -> Option<EndUserLabels> {
+    #[derive(Deserialize)]
+    struct Row {
+        id: MergeLinkedAccountId,
+        #[serde(default, deserialize_with = "lenient")]
+        end_user_email_address: Option<String>,
+        #[serde(default, deserialize_with = "lenient")]
+        end_user_organization_name: Option<String>,
+    }
+    let row: Row = serde_json::from_str(row.get()).ok()?;
+    (row.id == *merge_id).then(|| EndUserLabels {
+        email: row.end_user_email_address.unwrap_or_default(),
+        organization_name: row.end_user_organization_name.unwrap_or_default(),
+    })
 }

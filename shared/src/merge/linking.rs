@@ -303,7 +303,7 @@ impl MergeClient {
 const LIST: &str = "linked-accounts";
 
 /// The list is the same under every category.
-fn list<'a>(tests: TestAccounts) -> Call<'a> {
+pub(super) fn list<'a>(tests: TestAccounts) -> Call<'a> {
     let call = Call::get(LIST, format!("{}/v1/linked-accounts", Category::Hris));
     match tests {
         TestAccounts::Exclude => call,

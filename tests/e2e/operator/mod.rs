@@ -11,6 +11,7 @@ mod memory;
 mod orphans;
 mod process;
 mod relay;
+mod replay;
 mod rotate;
 mod webhooks;
 

@@ -3,31 +3,32 @@
 
 use std::time::Duration;
 
-use indicatif::ProgressBar;
-use shared::domain::account::LinkedAccount;
+use shared::domain::account::{AccountStatus, LinkedAccount};
 use shared::linking::Linking;
 use shared::secrets::TokenContext;
 use shared::store::accounts::Saved;
 use shared::telemetry;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::notes::Notes;
+use super::notes::{Notes, Rotation};
 use crate::cli::RotateKmsKey;
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::output::{Cell, Output};
+use crate::progress;
 use crate::walk::Walk;
 
 /// How often an account is tried over another writer.
 const ATTEMPTS: u32 = 5;
 
 pub async fn rotate(connection: &Connection, output: &Output, asked: &RotateKmsKey) -> Result<(), Failure> {
-    let notes = Notes::open(&asked.state)?;
+    let open = if asked.consent.dry_run { Notes::read } else { Notes::open };
+    let notes = open(&asked.state, Rotation::KmsKey)?;
     if !asked.consent.dry_run {
         output.confirm("Encrypt all account tokens again?", asked.consent.yes)?;
     }
     let linking = connection.linking().await?;
-    let bar = ProgressBar::new_spinner();
+    let bar = progress::counter("accounts");
     let mut turns = interval(Duration::from_secs(1) / asked.rate);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut fresh, mut skipped, mut refused) = (0_u64, 0_u64, 0_u64);
@@ -44,13 +45,15 @@ pub async fn rotate(connection: &Connection, output: &Output, asked: &RotateKmsK
                 continue;
             }
             turns.tick().await;
-            let id = account.id;
+            let (id, gone) = (account.id, account.status == AccountStatus::Deleted);
             match again(&linking, account).await {
                 Ok(()) => {
                     fresh += 1;
                     // After the row: at worst an account is encrypted twice.
                     notes.done(id)?;
                 }
+                // What is gone at Merge's side is opened by no token any more.
+                Err(Failure::Secrets(error)) if gone && !error.is_transient() => {}
                 Err(Failure::Secrets(error)) if !error.is_transient() => {
                     refused += 1;
                     bar.suspend(|| eprintln!("{id}: {}", telemetry::chain(&error)));
@@ -61,10 +64,17 @@ pub async fn rotate(connection: &Connection, output: &Output, asked: &RotateKmsK
     }
     bar.finish_and_clear();
     if output.json {
-        return output.object(&serde_json::json!({"reencrypted": fresh, "done_before": skipped, "refused": refused}));
+        output.object(&serde_json::json!({"reencrypted": fresh, "done_before": skipped, "refused": refused}))?;
+    } else {
+        let verb = if asked.consent.dry_run { "would be encrypted again" } else { "encrypted again" };
+        let line = format!("{fresh} {verb}, {skipped} were done before, {refused} do not open");
+        output.line(Cell::from(line))?;
     }
-    let verb = if asked.consent.dry_run { "would be encrypted again" } else { "encrypted again" };
-    output.line(Cell::from(format!("{fresh} {verb}, {skipped} were done before, {refused} do not open")))
+    match refused {
+        0 => Ok(()),
+        // Whoever takes the old key away now takes nothing from them, but must know.
+        _ => Err(Failure::Usage("some tokens do not open: `tether doctor` names what to do about each".to_owned())),
+    }
 }
 
 /// Opens and closes a token again, over whatever the functions write meanwhile.
