@@ -4,11 +4,14 @@
     infra/selftest.py --stack tether --region eu-central-1      a stack in AWS, with your credentials
     infra/selftest.py --ready-file ready.json                   a local one (`cargo dev --ready-file ready.json`)
 
-It signs a synthetic event with the key that is deployed and follows it through the queue, looks at the page and its
-sign-in, asks the API without a token, and waits for the schedule. The event is about an account that nobody has: the
-worker drops it, and nothing is left behind. Needs boto3 and, in AWS, the rights to describe the stack, to read the
-webhook keys, the poller's row and the queues' attributes; to tell a schedule that is missing from a poller that fails,
-it calls the poller once, which needs the right to.
+It looks at the page and its sign-in and asks the API without a token. It signs a synthetic event with the key that is
+deployed and follows it through the queue into the timeline of an account; then it looks at the dead letters and waits
+for the schedule. The account is the self-test's own: it counts as gone at Merge's side, so that nobody is called, told or
+polled for its sake, and its rows are removed at the end, those of a run that was killed by a later one.
+
+Needs boto3 and, in AWS, the rights to describe the stack, to read the webhook keys and the queues' attributes, and to
+get, put, query and delete in the accounts table; to tell a schedule that is missing from a poller that fails, it calls
+the poller once, which needs the right to.
 
 Exit code 0: everything passed. 1: something failed, named. 2: it could not be asked.
 """
@@ -17,21 +20,24 @@ import argparse
 import base64
 import hashlib
 import hmac
+import http.client
 import json
+import signal
 import sys
 import time
 import urllib.error
 import urllib.request
-import uuid
 from datetime import datetime, timezone
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from selftest_account import Account, Failed, erase_leftovers
 
 SIGNATURE = "X-Merge-Webhook-Signature"
 
 
-class Failed(Exception):
-    """One sentence: what does not work, and where to look."""
+class Skipped(Exception):
+    """One sentence: why nothing can be said, for something else has failed."""
 
 
 class Target:
@@ -62,6 +68,11 @@ class Target:
     def client(self, service):
         return self.session.client(service, endpoint_url=self.endpoint)
 
+    def deployed_key(self):
+        """The newest of the keys that the webhook takes."""
+        secret = self.client("secretsmanager").get_secret_value(SecretId=self.keys)["SecretString"]
+        return json.loads(secret)[0]
+
 
 def ask(url, method="GET", body=None, headers=None):
     """(status, headers, body) of an answer, whatever its status."""
@@ -71,8 +82,8 @@ def ask(url, method="GET", body=None, headers=None):
             return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.headers, error.read()
-    except urllib.error.URLError as error:
-        raise Failed(f"{url} does not answer: {error.reason}") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise Failed(f"{url} does not answer: {getattr(error, 'reason', error)}") from error
 
 
 def until(seconds, probe):
@@ -112,27 +123,18 @@ def authorizer(target, _):
             raise Failed(f"the API answers {status} to {what}; it must answer 401")
 
 
-def event():
-    """A webhook about an account that nobody has, as Merge would send it."""
-    account = {
-        "id": str(uuid.uuid4()),
-        "integration": "Self-test",
-        "integration_slug": "self-test",
-        "category": "hris",
-        "end_user_origin_id": "self-test",
-        "end_user_organization_name": "Self-test",
-        "end_user_email_address": "self-test@example.com",
-        "status": "COMPLETE",
-        "webhook_listener_url": "self-test",
-        "is_duplicate": None,
-        "account_type": "PRODUCTION",
-    }
-    hook = {"id": str(uuid.uuid4()), "event": "LinkedAccount.sync_completed", "target": "self-test"}
-    return json.dumps({"hook": hook, "linked_account": account, "data": {"sync_status": {}}}).encode()
+def post(target, body, key):
+    signature = base64.urlsafe_b64encode(hmac.new(key.encode(), body, hashlib.sha256).digest()).decode()
+    status, _, _ = ask(target.webhook, "POST", body, {SIGNATURE: signature})
+    if status == 401:
+        raise Failed("the webhook key is wrong: the webhook refuses an event that is signed with it")
+    if status != 200:
+        raise Failed(f"the webhook answers {status} to a genuine event; see the log of the webhook function")
+    target.account.taken = True
 
 
 def webhook(target, arguments):
-    body = event()
+    body = target.account.event()
     status, _, _ = ask(target.webhook, "POST", body, {SIGNATURE: "A" * 43 + "="})
     if status != 401:
         raise Failed(f"the webhook answers {status} to a forged signature; it must answer 401")
@@ -140,14 +142,32 @@ def webhook(target, arguments):
         with open(arguments.webhook_key_file) as file:
             key = file.read().strip()
     else:
-        secret = target.client("secretsmanager").get_secret_value(SecretId=target.keys)["SecretString"]
-        key = json.loads(secret)[0]
-    signature = base64.urlsafe_b64encode(hmac.new(key.encode(), body, hashlib.sha256).digest()).decode()
-    status, _, _ = ask(target.webhook, "POST", body, {SIGNATURE: signature})
-    if status == 401:
-        raise Failed("the webhook key is wrong: the webhook refuses an event that is signed with it")
-    if status != 200:
-        raise Failed(f"the webhook answers {status} to a genuine event; see the log of the webhook function")
+        key = target.deployed_key()
+    post(target, body, key)
+
+
+def timeline(target, arguments):
+    """Comes after the webhook: its event must go through the queue into its account's timeline."""
+    if not target.account.taken:
+        # Whatever is wrong with the dashboard's key, the one that is deployed may work.
+        try:
+            post(target, target.account.event(), target.deployed_key())
+        except Failed as failure:
+            raise Skipped("the webhook takes no event") from failure
+    if until(arguments.patience, lambda: target.account.tells() or None) is None:
+        raise Failed(f"the event does not arrive: {why_no_event(target)}")
+
+
+def why_no_event(target):
+    waiting, taken = depth(target, target.queue)
+    if waiting and not taken:
+        return f"the worker is stopped: {waiting} messages wait in the queue and none is being worked"
+    if taken:
+        return (
+            f"{waiting} messages wait in the queue and {taken} are being worked: the worker fails, which its log says, "
+            "or has too much to do; ask again when it has less"
+        )
+    return "it has left the queue, but the timeline does not show it; see the log of the worker"
 
 
 def depth(target, queue):
@@ -156,13 +176,7 @@ def depth(target, queue):
     return [int(answer["Attributes"][name]) for name in names]
 
 
-def worker(target, arguments):
-    """Comes after the webhook: its event must leave the queue again."""
-    if until(arguments.patience, lambda: True if depth(target, target.queue) == [0, 0] else None) is None:
-        waiting, taken = depth(target, target.queue)
-        if taken == 0:
-            raise Failed(f"the worker is stopped: {waiting} messages wait in the queue and none is being worked")
-        raise Failed(f"the queue is busy ({waiting} wait, {taken} are being worked): ask again when it is not")
+def dead_letters(target, _):
     dead = sum(depth(target, target.dead_letters))
     if dead:
         raise Failed(f"{dead} messages are in the dead-letter queue; see the runbook, dead letters")
@@ -197,7 +211,34 @@ def why_no_run(target):
     return "the schedule is missing or disabled, for the poller works when it is called"
 
 
-CHECKS = [page, sign_in, authorizer, webhook, worker, schedule]
+def clean_up(target, _):
+    target.account.erase()
+
+
+# What comes last comes whatever happens before.
+CHECKS = [page, sign_in, authorizer, webhook, timeline, dead_letters, schedule, clean_up]
+
+
+def passes(check, target, arguments):
+    """Whether a check passed, after saying what came of it."""
+    name = check.__name__.replace("_", "-")
+    try:
+        check(target, arguments)
+    except Skipped as reason:
+        print(f"skip  {name}: {reason}")
+    except Failed as failure:
+        print(f"FAIL  {name}: {failure}")
+        return False
+    except (BotoCoreError, ClientError, OSError, ValueError) as error:
+        print(f"FAIL  {name}: {error}")
+        return False
+    else:
+        print(f"pass  {name}")
+    return True
+
+
+def terminated(*_):
+    sys.exit(2)
 
 
 def main():
@@ -207,23 +248,24 @@ def main():
     which.add_argument("--ready-file", help="ready file of a local stack")
     parser.add_argument("--region", help="AWS region of the stack (default: the environment's)")
     parser.add_argument("--webhook-key-file", help="sign with the key in this file, as Merge's dashboard shows it")
-    patience = "seconds that the queue may take, the poller two and a half times as long (default 60)"
+    patience = "seconds that the worker may take, the poller two and a half times as long (default 60)"
     parser.add_argument("--patience", type=int, default=60, help=patience)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, terminated)
+    sys.stdout.reconfigure(line_buffering=True)
     try:
         target = Target(arguments)
+        erase_leftovers(target)
+        target.account = Account.made(target)
     except Exception as error:  # noqa: BLE001 - whatever the credentials, the network or the file lack
         print(f"the stack cannot be asked: {error}", file=sys.stderr)
         return 2
-    failed = 0
-    for check in CHECKS:
-        name = check.__name__.replace("_", "-")
-        try:
-            check(target, arguments)
-            print(f"pass  {name}")
-        except Failed as failure:
-            failed += 1
-            print(f"FAIL  {name}: {failure}")
+    *checks, last = CHECKS
+    try:
+        failed = sum(not passes(check, target, arguments) for check in checks)
+    finally:
+        failed_last = not passes(last, target, arguments)
+    failed += failed_last
     print("the stack works" if not failed else f"{failed} of {len(CHECKS)} checks failed")
     return 1 if failed else 0
 

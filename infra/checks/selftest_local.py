@@ -6,10 +6,12 @@ not. Needs `target/debug/tether-dev` and the functions, which the Rust tests hav
 
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import boto3
@@ -22,8 +24,9 @@ from environment import ROOT
 sys.path.insert(0, str(ROOT / "infra"))
 
 import selftest  # noqa: E402
+import selftest_account  # noqa: E402
 
-CHECKS = ["page", "sign-in", "authorizer", "webhook", "worker", "schedule"]
+CHECKS = ["page", "sign-in", "authorizer", "webhook", "timeline", "dead-letters", "schedule", "clean-up"]
 
 
 def free_ports():
@@ -51,14 +54,38 @@ def stack(folder, change=lambda resources: None):
         process.wait(60)
 
 
+def target(ready):
+    return selftest.Target(SimpleNamespace(ready_file=ready))
+
+
+def rows(ready):
+    """Of the accounts table, but for what the poller knows of itself: on these stacks nobody connects anything."""
+    stack = target(ready)
+    items = stack.client("dynamodb").scan(TableName=stack.accounts, ConsistentRead=True)["Items"]
+    return [item for item in items if item["pk"]["S"] != "POLLER"]
+
+
+def without(resources, role, action):
+    """Takes a right from a function."""
+    (policy,) = resources[role]["Properties"]["Policies"]
+    statements = policy["PolicyDocument"]["Statement"]
+    with_it = [statement for statement in statements if action in statement.get("Action", [])]
+    assert with_it, f"{role} has no {action}"
+    for statement in with_it:
+        statement["Action"].remove(action)
+        if not statement["Action"]:
+            statements.remove(statement)
+
+
 def ask(ready, *arguments):
-    """(exit code, names of the checks that passed, sentences of those that failed)."""
+    """(exit code, names of the checks that passed, sentences of those that failed). Nothing stays in the table."""
     command = [sys.executable, ROOT / "infra/selftest.py", "--ready-file", ready, *arguments]
     run = subprocess.run(command, capture_output=True, text=True, timeout=300)
     lines = run.stdout.splitlines()
     passed = [line.split()[1] for line in lines if line.startswith("pass")]
     failed = dict(line.removeprefix("FAIL").strip().split(": ", 1) for line in lines if line.startswith("FAIL"))
     assert run.stderr == ""
+    assert rows(ready) == []
     return run.returncode, passed, failed
 
 
@@ -72,6 +99,23 @@ def test_it_passes_on_a_stack_that_works(working):
     assert ask(working) == (0, CHECKS, {})
 
 
+class Yesterday(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime.now(tz) - timedelta(days=1)
+
+
+def test_it_removes_what_a_run_left_that_was_killed(working, monkeypatch):
+    stack = target(working)
+    with monkeypatch.context() as patched:
+        patched.setattr(selftest_account, "datetime", Yesterday)
+        patched.setattr(selftest_account, "LEFT_BEHIND", timedelta(days=2))
+        killed = selftest_account.Account.made(stack)
+    event = {"pk": f"ACCOUNT#{killed.id}", "sk": "EVENT#1"}
+    killed.dynamodb.put_item(TableName=killed.table, Item=selftest_account.marshalled(event))
+    assert ask(working) == (0, CHECKS, {})
+
+
 def test_it_names_a_wrong_webhook_key(working, tmp_path):
     key = tmp_path / "key"
     key.write_text("what-the-dashboard-shows\n")
@@ -80,18 +124,53 @@ def test_it_names_a_wrong_webhook_key(working, tmp_path):
     assert failed["webhook"].startswith("the webhook key is wrong")
 
 
+def test_it_names_a_webhook_that_takes_nothing(tmp_path):
+    """What cannot be said then of the timeline is not said."""
+    with stack(tmp_path, lambda resources: without(resources, "WebhookRole", "sqs:SendMessage")) as ready:
+        code, passed, failed = ask(ready, "--patience", "8")
+    assert (code, passed) == (1, [check for check in CHECKS if check not in ("webhook", "timeline")])
+    assert list(failed) == ["webhook"]
+    assert failed["webhook"].startswith("the webhook answers 503 to a genuine event")
+
+
 def test_it_names_a_stopped_worker(tmp_path):
     with stack(tmp_path, lambda resources: resources["SyncWorkerFunction"]["Properties"].pop("Events")) as ready:
         code, passed, failed = ask(ready, "--patience", "8")
-    assert (code, passed) == (1, [check for check in CHECKS if check != "worker"])
-    assert failed["worker"].startswith("the worker is stopped: 1 messages wait")
+    assert (code, passed) == (1, [check for check in CHECKS if check != "timeline"])
+    # The poller's census may wait beside it.
+    assert re.match(r"the event does not arrive: the worker is stopped: \d+ messages wait", failed["timeline"])
 
 
-def test_it_names_a_missing_schedule(tmp_path):
-    with stack(tmp_path, lambda resources: resources["PollerFunction"]["Properties"].pop("Events")) as ready:
+def test_it_names_a_worker_that_fails(tmp_path):
+    with stack(tmp_path, lambda resources: without(resources, "SyncWorkerRole", "dynamodb:PutItem")) as ready:
         code, passed, failed = ask(ready, "--patience", "8")
+    assert (code, passed) == (1, [check for check in CHECKS if check != "timeline"])
+    assert "the worker fails, which its log says" in failed["timeline"]
+
+
+@pytest.fixture(scope="module")
+def unscheduled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unscheduled")
+    with stack(folder, lambda resources: resources["PollerFunction"]["Properties"].pop("Events")) as ready:
+        yield ready
+
+
+def test_it_names_a_missing_schedule(unscheduled):
+    code, passed, failed = ask(unscheduled, "--patience", "8")
     assert (code, passed) == (1, [check for check in CHECKS if check != "schedule"])
     assert "the schedule is missing" in failed["schedule"]
+
+
+def test_it_cleans_up_when_it_is_stopped(unscheduled):
+    """While it waits for a schedule that never comes."""
+    command = [sys.executable, ROOT / "infra/selftest.py", "--ready-file", unscheduled, "--patience", "1000"]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert any(line == "pass  timeline\n" for line in run.stdout)
+    assert len(rows(unscheduled)) > 2, "an account, its owner row, its timeline"
+    run.send_signal(signal.SIGTERM)
+    said, _ = run.communicate(timeout=60)
+    assert (run.returncode, said.splitlines()[-1]) == (2, "pass  clean-up")
+    assert rows(unscheduled) == []
 
 
 @pytest.mark.parametrize(

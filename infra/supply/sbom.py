@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""The bill of materials: every crate that is linked into a deployed function, and what the page ships that is not ours.
+"""The bill of materials: every crate that is linked into a deployed function, and what the page ships that is not ours;
+or every crate that is linked into the operator's tool.
 
     infra/supply/sbom.py > sbom.cdx.json
+    infra/supply/sbom.py ops x86_64-unknown-linux-gnu > tether.cdx.json
 
-CycloneDX 1.6 as JSON, from `Cargo.lock` through `cargo metadata`: normal dependencies for the deployed target, with
-version, licence, checksum and who needs whom. Tests and tools are not in it, because they are not deployed. Needs
+CycloneDX 1.6 as JSON, from `Cargo.lock` through `cargo metadata`: normal dependencies for the target, with version,
+licence, checksum and who needs whom. What only tests and builds need is not in it, because it is not shipped. Needs
 `pip install -r infra/supply/requirements.txt`.
 """
 
@@ -34,23 +36,23 @@ def cargo(*arguments):
     return done.stdout
 
 
-def metadata():
-    return json.loads(cargo("metadata", "--format-version", "1", "--filter-platform", TARGET))
+def metadata(target):
+    return json.loads(cargo("metadata", "--format-version", "1", "--filter-platform", target))
 
 
-def linked():
-    """Names and versions of what is linked: with the features of the functions alone, not of the whole workspace."""
-    tree = cargo("tree", "-p", "functions", "-e", "normal", "--target", TARGET, "--prefix", "none", "--format", "{p}")
+def linked(package, target):
+    """Names and versions of what is linked: with the features of the package alone, not of the whole workspace."""
+    tree = cargo("tree", "-p", package, "-e", "normal", "--target", target, "--prefix", "none", "--format", "{p}")
     words = (line.split() for line in tree.splitlines() if line)
     return {(name, version.removeprefix("v")) for name, version, *_ in words}
 
 
-def shipped(found):
-    """Ids of the packages that are linked into the functions, and whom each of them needs."""
-    known = linked()
+def shipped(found, name, target):
+    """Ids of the packages that are linked into the package called `name`, and whom each of them needs."""
+    known = linked(name, target)
     packages = {package["id"]: (package["name"], package["version"]) for package in found["packages"]}
     nodes = {node["id"]: node for node in found["resolve"]["nodes"]}
-    (start,) = (package["id"] for package in found["packages"] if package["name"] == "functions")
+    (start,) = (package["id"] for package in found["packages"] if package["name"] == name)
     needs, open_ids = {}, [start]
     while open_ids:
         package = open_ids.pop()
@@ -109,14 +111,14 @@ def module(name, version, licence, _path, digest):
     )
 
 
-def bom():
-    found = metadata()
+def bom(package="functions", target=TARGET):
+    found = metadata(target)
     packages = {package["id"]: package for package in found["packages"]}
-    start, needs = shipped(found)
+    start, needs = shipped(found, package, target)
     sums = checksums()
     components = {
-        package: crate(packages[package], sums.get((packages[package]["name"], packages[package]["version"])))
-        for package in needs
+        crate_id: crate(packages[crate_id], sums.get((packages[crate_id]["name"], packages[crate_id]["version"])))
+        for crate_id in needs
     }
     tether = Component(
         name="tether",
@@ -125,22 +127,22 @@ def bom():
         bom_ref="tether",
         licenses=[LICENSES.make_from_string("MIT OR Apache-2.0")],
     )
-    page = vendored().values()
+    page = list(vendored().values()) if package == "functions" else []
     document = Bom(components=[*components.values(), *page])
     document.metadata.component = tether
     document.register_dependency(tether, [components[start], *page])
-    for package, needed in needs.items():
-        document.register_dependency(components[package], [components[other] for other in needed])
+    for crate_id, needed in needs.items():
+        document.register_dependency(components[crate_id], [components[other] for other in needed])
     return document
 
 
-def main():
-    text = JsonV1Dot6(bom()).output_as_string(indent=2)
+def text_of(document):
+    text = JsonV1Dot6(document).output_as_string(indent=2)
     fault = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
     if fault:
         sys.exit(f"the bill of materials is not valid CycloneDX: {fault}")
-    print(text)
+    return text
 
 
 if __name__ == "__main__":
-    main()
+    print(text_of(bom(*sys.argv[1:])))

@@ -3,14 +3,17 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use shared::domain::account::AccountStatus;
 use shared::domain::category::Category;
+use shared::domain::health::{Actor, HealthState};
 use shared::domain::ids::{AccountId, OrganizationId};
+use shared::domain::issue::IssueKind;
 
 use crate::connection::Source;
 
 mod repair;
+mod words;
 
 pub use repair::{
     Acknowledge, Brake, BrakeShow, Consent, DeadLetters, Discard, HeldDeletions, IssueAction, Letters, Orphan, Orphans,
@@ -90,7 +93,7 @@ pub enum Command {
     Issues(Issues),
     /// Who must act, and what to send them
     #[command(
-        after_help = "Examples:\n  tether inbox\n  tether inbox --organization org_acme --actor end_user --links"
+        after_help = "Examples:\n  tether inbox\n  tether inbox --organization org_acme --actor end_user --links\n  tether inbox --account 3f1d3a52-6a0e-4f1c-9b1e-2a5a7a1c0d11 --links"
     )]
     Inbox(Inbox),
     /// Fetch again: an account's changes, a model, a stretch of time, or everything
@@ -113,7 +116,7 @@ pub enum Command {
     /// Accounts that only Merge or only we have
     #[command(
         subcommand,
-        after_help = "Examples:\n  tether orphans list\n  tether orphans adopt 0b1e5a0e-1111-4222-8333-444455556666"
+        after_help = "Examples:\n  tether orphans list\n  tether orphans adopt 0b1e5a0e-1111-4222-8333-444455556666\n  tether orphans delete 0b1e5a0e-1111-4222-8333-444455556666"
     )]
     Orphans(Orphans),
     /// How fresh the copies are, how healthy the accounts, how many the records
@@ -141,6 +144,26 @@ pub enum Command {
     Man,
 }
 
+impl Command {
+    /// It changes nothing: that somebody reads its answer only in part, as `| head` does, takes nothing from it.
+    pub fn only_looks(&self) -> bool {
+        let consent = match self {
+            Self::Replay(asked) => &asked.consent,
+            Self::Issues(Issues { action: Some(IssueAction::Ack(asked)), .. }) => &asked.consent,
+            Self::DeadLetters(DeadLetters::Redrive(asked)) => &asked.consent,
+            Self::DeadLetters(DeadLetters::Discard(asked)) => &asked.consent,
+            Self::Brake(Brake::Approve(asked) | Brake::Discard(asked)) => &asked.consent,
+            Self::Brake(Brake::Release(asked)) => &asked.consent,
+            Self::Orphans(Orphans::Adopt(asked) | Orphans::Delete(asked)) => &asked.consent,
+            Self::Rotate(Rotate::WebhookKey(asked)) => &asked.consent,
+            Self::Rotate(Rotate::AccountToken(asked)) => &asked.consent,
+            Self::Rotate(Rotate::KmsKey(asked)) => &asked.consent,
+            _ => return true,
+        };
+        consent.dry_run
+    }
+}
+
 /// Which accounts.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Selection {
@@ -148,7 +171,7 @@ pub struct Selection {
     #[arg(long, value_name = "ID", value_parser = organization)]
     pub organization: Option<OrganizationId>,
     /// Only this category's
-    #[arg(long, value_parser = category)]
+    #[arg(long, value_parser = words::parser::<Category>())]
     pub category: Option<Category>,
 }
 
@@ -175,12 +198,12 @@ pub struct Accounts {
     #[command(flatten)]
     pub selection: Selection,
     /// Only in this state of health
-    #[arg(long, value_name = "STATE")]
+    #[arg(long, value_name = "STATE", value_parser = words::parser::<HealthState>())]
     pub health: Option<HealthState>,
     /// Only those about which this person can do something
-    #[arg(long)]
+    #[arg(long, value_parser = words::parser::<Actor>())]
     pub actor: Option<Actor>,
-    /// Only of this status of Merge's or ours
+    /// Only of this status of Merge's or ours, such as RELINK_NEEDED
     #[arg(long, value_parser = status)]
     pub status: Option<AccountStatus>,
 }
@@ -205,8 +228,8 @@ pub struct Issues {
     pub action: Option<IssueAction>,
     #[command(flatten)]
     pub selection: Selection,
-    /// Only of this type, such as bad_api_key
-    #[arg(long = "type", value_name = "TYPE")]
+    /// Only of this type
+    #[arg(long = "type", value_name = "TYPE", value_parser = words::texts::<IssueKind>())]
     pub kind: Option<String>,
     /// Also those that are muted at Merge
     #[arg(long)]
@@ -221,8 +244,11 @@ pub struct Inbox {
     #[command(flatten)]
     pub selection: Selection,
     /// Only what this person can do
-    #[arg(long)]
+    #[arg(long, value_parser = words::parser::<Actor>())]
     pub actor: Option<Actor>,
+    /// This account, even if nobody has anything to do about it
+    #[arg(long, value_parser = account, conflicts_with_all = ["organization", "category"])]
+    pub account: Option<AccountId>,
     /// Ask Merge for a link with which the end user can reconnect; it opens the account for whoever has it
     #[arg(long)]
     pub links: bool,
@@ -249,6 +275,7 @@ pub struct Relay {
 
 #[derive(Debug, Args)]
 pub struct Export {
+    /// Ours, as the API shows it
     #[arg(value_parser = account)]
     pub account: AccountId,
     /// Such as hris.Employee
@@ -265,54 +292,12 @@ pub struct Export {
     pub deleted: bool,
 }
 
-/// Words of the API's health states, for `--health`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub enum HealthState {
-    Connecting,
-    FirstSync,
-    Healthy,
-    Degraded,
-    ActionNeeded,
-    Paused,
-    Disconnecting,
-    Disconnected,
-}
-
-/// Words of the API's actors, for `--actor`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub enum Actor {
-    EndUser,
-    ProviderAdmin,
-    Operator,
-    Nobody,
-}
-
-impl HealthState {
-    /// As the API spells it.
-    pub fn word(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-    }
-}
-
-impl Actor {
-    /// As the API spells it.
-    pub fn word(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-    }
-}
-
 fn account(text: &str) -> Result<AccountId, String> {
     AccountId::parse(text).map_err(|error| error.to_string())
 }
 
 fn organization(text: &str) -> Result<OrganizationId, String> {
     OrganizationId::parse(text).map_err(|error| error.to_string())
-}
-
-fn category(text: &str) -> Result<Category, String> {
-    text.parse().map_err(|_| format!("one of {}", Category::ALL.map(Category::slug).join(", ")))
 }
 
 fn status(text: &str) -> Result<AccountStatus, String> {
@@ -355,6 +340,23 @@ mod tests {
             }
         }
         walk(&Cli::command());
+    }
+
+    /// What the help shows can be typed.
+    #[test]
+    fn every_example_is_a_command() {
+        fn examples(command: &clap::Command, found: &mut Vec<String>) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            // Without where its output goes.
+            let lines = help.lines().filter_map(|line| line.strip_prefix("  ")?.split(" > ").next().map(str::to_owned));
+            found.extend(lines);
+            command.get_subcommands().for_each(|inner| examples(inner, found));
+        }
+        let mut found = Vec::new();
+        examples(&Cli::command(), &mut found);
+        assert!(found.len() > 25, "the examples were found: {found:?}");
+        let fault = |line: &String| Cli::of(line.split_whitespace()).err().map(|error| format!("{line}: {error}"));
+        assert_eq!(found.iter().filter_map(fault).collect::<Vec<_>>(), Vec::<String>::new());
     }
 
     /// What is not known to look only takes a yes, and says beforehand what it would do.

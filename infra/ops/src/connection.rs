@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use shared::config::aws::{Aws, Credentials, sdk_config, sdk_config_as};
 use shared::config::{self, Clock, Merge, Reader, Section, Tables, TokenKey, WebhookKeys};
 use shared::domain::secret::WebhookKey;
@@ -222,8 +223,10 @@ fn signed_in(aws: &Aws) -> Result<SdkConfig, Failure> {
 async fn outputs(sdk: &SdkConfig, stack: &str) -> Result<BTreeMap<String, String>, Failure> {
     let client = aws_sdk_cloudformation::Client::new(sdk);
     let answer = client.describe_stacks().stack_name(stack).send().await;
-    let answer =
-        answer.map_err(|error| Failure::Stack { name: stack.to_owned(), chain: telemetry::aws_chain(&error) })?;
+    let answer = answer.map_err(|error| Failure::Stack {
+        name: stack.to_owned(),
+        why: error.message().map_or_else(|| telemetry::aws_chain(&error), str::to_owned),
+    })?;
     let outputs = answer.stacks.unwrap_or_default().into_iter().flat_map(|stack| stack.outputs.unwrap_or_default());
     let known = outputs.filter_map(|output| {
         let (_, variable) = OUTPUTS.iter().find(|(key, _)| Some(*key) == output.output_key.as_deref())?;

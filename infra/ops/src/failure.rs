@@ -25,8 +25,8 @@ pub enum Failure {
         "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (`aws configure export-credentials --format env` prints those of a profile)"
     )]
     NoCredentials,
-    #[error("the stack {name} cannot be read: {chain}")]
-    Stack { name: String, chain: String },
+    #[error("the stack {name} cannot be read: {why}")]
+    Stack { name: String, why: String },
     #[error("no `cargo dev` answers on port {0} and the ones after it: start it, or pass its --port-base")]
     NoLocalStack(u16),
     #[error("no TLS client can be made")]
@@ -51,6 +51,8 @@ pub enum Failure {
     NoAccount(String),
     #[error("{0} is no model of this account")]
     NoModel(String),
+    #[error("{0} is being fetched just now: try again")]
+    Busy(String),
     #[error("{0}")]
     Usage(String),
     #[error("{} cannot be used", .path.display())]

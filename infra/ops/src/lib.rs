@@ -15,12 +15,14 @@ mod dead_letters;
 mod doctor;
 mod export;
 mod failure;
+mod inbox;
 mod issues;
 mod metrics;
 mod operator;
 mod orphans;
 pub mod output;
 pub mod prices;
+mod progress;
 mod relay;
 mod replay;
 mod rotate;
@@ -47,12 +49,13 @@ pub async fn run(cli: Cli, output: &Output) -> u8 {
         random: Box::new(|| uuid::Uuid::new_v4().as_u128()),
         print: Box::new(|_| {}),
     }));
+    let only_looks = cli.command.only_looks();
     let outcome = command(&cli.target, output, cli.command).await;
     ambient::replace(None);
     match outcome {
         Ok(code) => code,
         // Somebody reads no further, as `| head` does.
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => severity::FINE,
+        Err(Failure::Output(error)) if only_looks && error.kind() == io::ErrorKind::BrokenPipe => severity::FINE,
         Err(failure) => {
             // Its causes may hold words of Merge's or a provider's.
             eprintln!("error: {}", output::shown(&telemetry::chain(&failure)));
@@ -68,7 +71,7 @@ async fn command(target: &Target, output: &Output, command: Command) -> Result<u
         Command::Accounts(asked) => done(accounts::list(&connect().await?, output, &asked).await),
         Command::Account(asked) => done(account::show(&connect().await?, output, &asked).await),
         Command::Issues(asked) => done(issues::run(&connect().await?, output, &asked).await),
-        Command::Inbox(asked) => done(accounts::inbox(&connect().await?, output, &asked).await),
+        Command::Inbox(asked) => done(inbox::inbox(&connect().await?, output, &asked).await),
         Command::Replay(asked) => done(replay::replay(&connect().await?, output, &asked).await),
         Command::DeadLetters(asked) => done(dead_letters::run(&connect().await?, output, &asked).await),
         Command::Brake(asked) => done(brake::run(&connect().await?, output, &asked).await),

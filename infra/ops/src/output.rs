@@ -1,5 +1,6 @@
 //! Output: what people and programs read. Answers go to standard output, as aligned text or, with `--json`, as one JSON
-//! object per line; questions and progress go to standard error. Colour appears on a terminal only.
+//! object per line, a sentence as its `message`; questions and progress go to standard error. Colour appears on a terminal
+//! only.
 //!
 //! Whatever comes from a provider or a customer is shown without control characters.
 
@@ -9,6 +10,7 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::failure::Failure;
 use crate::severity::Severity;
@@ -114,6 +116,10 @@ impl Output {
 
     /// Cells with a space between them.
     pub fn cells(&self, cells: &[Cell]) -> Result<(), Failure> {
+        if self.json {
+            let texts: Vec<_> = cells.iter().map(|cell| cell.text.as_str()).collect();
+            return self.object(&json!({"message": texts.join(" ")}));
+        }
         let line: Vec<_> = cells.iter().map(|cell| self.painted(&cell.text, cell.style)).collect();
         self.bytes(format!("{}\n", line.join(" ")).as_bytes())
     }
@@ -150,7 +156,7 @@ impl Output {
         if !stdin.is_terminal() {
             return Err(Failure::NobodyToAsk);
         }
-        eprint!("{question} Type yes to go on: ");
+        eprint!("{} Type yes to go on: ", shown(question));
         let mut answer = String::new();
         stdin.lock().read_line(&mut answer)?;
         if answer.trim().eq_ignore_ascii_case("yes") { Ok(()) } else { Err(Failure::Declined) }
@@ -179,6 +185,22 @@ mod tests {
         let json = escaped(&value.to_string());
         assert!(json.chars().all(|c| !c.is_control() && !is_turning(c)), "{json}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&json).expect("JSON"), value);
+    }
+
+    #[test]
+    fn programs_read_objects_only() {
+        let written = std::rc::Rc::new(RefCell::new(Vec::new()));
+        struct To(std::rc::Rc<RefCell<Vec<u8>>>);
+        impl Write for To {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.borrow_mut().write(bytes)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        Output::to(To(written.clone()), true).cells(&[Cell::good("all"), "is \"well\"".into()]).unwrap();
+        assert_eq!(*written.borrow(), *b"{\"message\":\"all is \\\"well\\\"\"}\n");
     }
 
     #[test]

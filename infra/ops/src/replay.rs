@@ -18,6 +18,7 @@ use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::operator;
 use crate::output::Output;
+use crate::progress;
 use crate::walk::Walk;
 
 /// What was done, or would be, for one account.
@@ -35,29 +36,53 @@ struct Replayed {
 
 /// `tether replay`.
 pub async fn replay(connection: &Connection, output: &Output, asked: &cli::Replay) -> Result<(), Failure> {
-    if let Some(id) = asked.account {
-        let account = crate::account::load(&connection.store, id).await?;
-        connected(&account)?;
-        let what = format!("Fetch account {id} of {} again?", account.organization);
-        if !asked.consent.dry_run {
-            output.confirm(&what, asked.consent.yes)?;
-        }
-        return one(connection, output, asked, &account).await;
+    let Some(id) = asked.account else { return many(connection, output, asked).await };
+    let account = crate::account::load(&connection.store, id).await?;
+    connected(&account)?;
+    let models = asked.models.iter().map(|key| model(&account, key)).collect::<Result<Vec<_>, _>>()?;
+    if !asked.consent.dry_run {
+        output.confirm(&format!("Fetch account {id} of {} again?", account.organization), asked.consent.yes)?;
     }
+    tell(output, &one(connection, asked, &account, &models).await?)
+}
+
+/// Every account that was chosen. Of a model, the accounts of its category.
+async fn many(connection: &Connection, output: &Output, asked: &cli::Replay) -> Result<(), Failure> {
+    let unknown = |key: &String| Failure::Usage(format!("{key} is no model"));
+    let models = asked.models.iter().map(|key| Endpoint::by_key(key).ok_or_else(|| unknown(key)));
+    let models = models.collect::<Result<Vec<_>, _>>()?;
     let whose = asked.selection.organization.as_ref().map_or("every organization".to_owned(), |o| o.to_string());
     if !asked.consent.dry_run {
         output.confirm(&format!("Fetch all accounts of {whose} again?"), asked.consent.yes)?;
     }
     let mut turns = interval(Duration::from_secs(1) / asked.rate);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let bar = progress::counter("accounts");
+    let mut busy = 0_u64;
     let mut walk = Walk::new(&connection.store, &asked.selection);
     while let Some(page) = walk.next().await? {
         for account in page.iter().filter(|account| account.status.connected()) {
+            let own: Vec<_> = models.iter().copied().filter(|model| model.category == account.category).collect();
+            if own.is_empty() && !models.is_empty() {
+                continue;
+            }
             turns.tick().await;
-            one(connection, output, asked, account).await?;
+            match one(connection, asked, account, &own).await {
+                Ok(replayed) => bar.suspend(|| tell(output, &replayed))?,
+                // The others are not to wait for it.
+                Err(Failure::Busy(model)) => {
+                    busy += 1;
+                    bar.suspend(|| eprintln!("{}: {}", account.id, Failure::Busy(model)));
+                }
+                Err(failure) => return Err(failure),
+            }
+            bar.inc(1);
         }
     }
-    Ok(())
+    match busy {
+        0 => Ok(()),
+        _ => Err(Failure::Usage(format!("{busy} accounts were being fetched just now: run this again"))),
+    }
 }
 
 fn connected(account: &LinkedAccount) -> Result<(), Failure> {
@@ -67,17 +92,17 @@ fn connected(account: &LinkedAccount) -> Result<(), Failure> {
     Err(Failure::Usage(format!("the account is {}: there is nothing to fetch", account.status.as_str())))
 }
 
+/// `models`: of the account's category; none: all.
 async fn one(
     connection: &Connection,
-    output: &Output,
     asked: &cli::Replay,
     account: &LinkedAccount,
-) -> Result<(), Failure> {
-    let models = asked.models.iter().map(|key| model(account, key)).collect::<Result<Vec<_>, _>>()?;
+    models: &[&'static Endpoint],
+) -> Result<Replayed, Failure> {
     let of = AccountRef { organization: account.organization.clone(), account: account.id };
     let mode = if asked.full { SyncMode::Full } else { SyncMode::Changes };
     let rewound = match asked.since {
-        Some(since) => rewind(connection, &of, account, &models, since, asked.consent.dry_run).await?,
+        Some(since) => rewind(connection, &of, account, models, since, asked.consent.dry_run).await?,
         None => Vec::new(),
     };
     let keys: Vec<String> = models.iter().map(|endpoint| endpoint.key()).collect();
@@ -89,16 +114,19 @@ async fn one(
         let event = asked.since.map_or(event.clone(), |since| event.with("since", since.to_string()));
         note(connection, account, &event).await?;
     }
-    let replayed = Replayed {
+    Ok(Replayed {
         organization: account.organization.to_string(),
         account: account.id.to_string(),
         mode,
         models: keys,
         rewound,
         queued: !asked.consent.dry_run,
-    };
+    })
+}
+
+fn tell(output: &Output, replayed: &Replayed) -> Result<(), Failure> {
     if output.json {
-        return output.object(&replayed);
+        return output.object(replayed);
     }
     let verb = if replayed.queued { "queued" } else { "would queue" };
     let which = if replayed.models.is_empty() { "all models".to_owned() } else { replayed.models.join(", ") };
@@ -145,7 +173,7 @@ async fn rewind(
                 break;
             }
             if attempt == ATTEMPTS {
-                return Err(Failure::Usage(format!("{} is being fetched just now: try again", endpoint.key())));
+                return Err(Failure::Busy(endpoint.key()));
             }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use shared::domain::account::LinkedAccount;
+use shared::domain::account::{AccountStatus, LinkedAccount};
 use shared::domain::category::Category;
 use shared::domain::ids::MergeLinkedAccountId;
 use shared::domain::message::{AccountRef, Message, Work};
@@ -48,7 +48,8 @@ pub async fn at_merge(linking: &Linking) -> Result<(Vec<Stray>, HashSet<MergeLin
         let mut cursor = None;
         loop {
             let (page, next) = linking.merge.linked_accounts(tests, cursor.as_ref()).await?;
-            for account in page {
+            // What was never finished is an attempt of ours or nobody's, and not billed; so the census sees it, too.
+            for account in page.into_iter().filter(|account| account.status != AccountStatus::Incomplete) {
                 strays.extend(stray(linking, &account).await?);
                 listed.insert(account.merge_id);
             }

@@ -1,6 +1,9 @@
 //! The binary itself: how it ends, and what it says without a stack.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
+use std::thread::JoinHandle;
 
 fn tether(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tether"));
@@ -33,6 +36,42 @@ fn it_says_what_it_is_missing() {
     let (code, said) = refusal(&["--local", "--port-base", "9", "doctor"]);
     assert_eq!((code, said.lines().count()), (Some(3), 1), "{said}");
     assert!(said.contains("no `cargo dev` answers on port 9"), "{said}");
+}
+
+/// A place that answers one request as CloudFormation refuses one, in somebody's words.
+fn refusing(words: &str) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    let body = format!(
+        "<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>{words}</Message></Error></ErrorResponse>"
+    );
+    let answer =
+        format!("HTTP/1.1 400 Bad Request\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+    let serving = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a call");
+        let mut request = Vec::new();
+        let mut part = [0; 1_024];
+        while !String::from_utf8_lossy(&request).contains("StackName=prod") {
+            let read = stream.read(&mut part).expect("a request");
+            request.extend_from_slice(&part[..read]);
+        }
+        stream.write_all(answer.as_bytes()).expect("an answer");
+    });
+    (format!("http://{address}"), serving)
+}
+
+#[test]
+fn what_aws_refuses_is_said_in_its_own_words_and_harmlessly() {
+    let (endpoint, serving) = refusing("Stack with id prod does not &#x9b;31mexist");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tether"));
+    command.env_clear().args(["--stack", "prod", "accounts"]).stdin(Stdio::null());
+    let variables = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| (name, "test"));
+    command.envs(variables).env("AWS_ENDPOINT_URL", endpoint);
+    let output = command.output().expect("the binary runs");
+    serving.join().expect("it was asked");
+    assert_eq!(output.status.code(), Some(3));
+    let said = text(&output.stderr);
+    assert_eq!(said, "error: the stack prod cannot be read: Stack with id prod does not \u{b7}31mexist\n");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::client::MergeClient;
 use super::error::MergeError;
@@ -26,27 +27,32 @@ impl fmt::Debug for EndUserLabels {
 }
 
 impl MergeClient {
-    /// Who linked the account, as Merge was told: from the list of accounts, with the API key alone, because an account
-    /// whose token is refused is linked again, too. `None`: Merge has no such account.
+    /// Who linked the account, as Merge was told: from `GET /{category}/v1/linked-accounts?id=`, with the API key alone.
+    /// `None`: Merge has no such account.
     pub async fn end_user_labels(&self, merge_id: &MergeLinkedAccountId) -> Result<Option<EndUserLabels>, MergeError> {
-        #[derive(Deserialize)]
-        struct Row {
-            id: MergeLinkedAccountId,
-            #[serde(default, deserialize_with = "lenient")]
-            end_user_email_address: Option<String>,
-            #[serde(default, deserialize_with = "lenient")]
-            end_user_organization_name: Option<String>,
-        }
         for tests in [TestAccounts::Exclude, TestAccounts::Only] {
             let page: Page = self.fetch(list(tests).query("id", merge_id.as_str())).await?;
-            let mut rows = page.results.iter().filter_map(|row| serde_json::from_str::<Row>(row.get()).ok());
-            if let Some(row) = rows.find(|row| row.id == *merge_id) {
-                return Ok(Some(EndUserLabels {
-                    email: row.end_user_email_address.unwrap_or_default(),
-                    organization_name: row.end_user_organization_name.unwrap_or_default(),
-                }));
+            let found = page.results.iter().find_map(|row| labels_of(row, merge_id));
+            if found.is_some() {
+                return Ok(found);
             }
         }
         Ok(None)
     }
+}
+
+fn labels_of(row: &RawValue, merge_id: &MergeLinkedAccountId) -> Option<EndUserLabels> {
+    #[derive(Deserialize)]
+    struct Row {
+        id: MergeLinkedAccountId,
+        #[serde(default, deserialize_with = "lenient")]
+        end_user_email_address: Option<String>,
+        #[serde(default, deserialize_with = "lenient")]
+        end_user_organization_name: Option<String>,
+    }
+    let row: Row = serde_json::from_str(row.get()).ok()?;
+    (row.id == *merge_id).then(|| EndUserLabels {
+        email: row.end_user_email_address.unwrap_or_default(),
+        organization_name: row.end_user_organization_name.unwrap_or_default(),
+    })
 }

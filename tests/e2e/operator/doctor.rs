@@ -3,7 +3,8 @@
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::{findings, one, rows, tether, undisturbed};
+use super::rotate::Notes;
+use super::{findings, one, operators_event, rows, tether, tether_that_may_say, undisturbed};
 use crate::harness::tables::text;
 use crate::harness::{BOUND, Connected, Setup, SharedStack, System, until};
 
@@ -117,6 +118,27 @@ fn a_token_that_does_not_open_is_named() {
         let damaged = AttributeValue::B(Blob::new(vec![7; 64]));
         system.tables().set(&pk, &sk, "token", damaged).await;
         assert_eq!(of_account(system, &account).await, (BROKEN, one("token", "")));
+
+        // Its advice is good: a link is made without the token. That a relink was asked for is on record; else the webhook
+        // that tells of it would be taken for a recording.
+        let inbox = ["inbox", "--account", &account.id, "--json"];
+        assert_eq!(tether(system, &inbox).await.expect(FINE).value()["reconnect_link"], serde_json::Value::Null);
+        let links = [&inbox[..], &["--links"]].concat();
+        let linked = tether_that_may_say(system, &links, &["link token"]).await.expect(FINE).value();
+        assert!(linked["reconnect_link"].as_str().is_some_and(|link| link.starts_with("http")), "{linked}");
+        operators_event(system, &account, "relink_started").await;
+
+        // Nor does a rotation of the key pass over it in silence.
+        let notes = Notes::new();
+        let path = notes.path();
+        let rotate = ["rotate", "kms-key", "--organization", organization, "--state", &path, "--json"];
+        tether(system, &[&rotate[..], &["--dry-run"]].concat()).await.expect(FINE);
+        assert!(!std::path::Path::new(&path).exists(), "a dry run leaves nothing");
+        let said = tether(system, &[&rotate[..], &["--yes"]].concat()).await.expect(3).value();
+        assert_eq!(said, serde_json::json!({"reencrypted": 0, "done_before": 0, "refused": 1}));
+        system.tables().set(&pk, &sk, "status", AttributeValue::S("DELETED".to_owned())).await;
+        assert_eq!(of_account(system, &account).await, (FINE, Default::default()), "nobody needs it any more");
+        system.tables().set(&pk, &sk, "status", AttributeValue::S("COMPLETE".to_owned())).await;
         system.tables().set(&pk, &sk, "token", token).await;
         assert_eq!(of_account(system, &account).await, (FINE, Default::default()));
     });

@@ -84,7 +84,7 @@ async fn encrypted_again(system: &System, organization: &str) {
     let path = notes.path();
     let line = ["rotate", "kms-key", "--organization", organization, "--state", &path, "--yes"];
     let process = Process::start(system, &[&line[..], &["--rate", "1"]].concat());
-    let noted = || fs::read_to_string(&path).unwrap_or_default().lines().count();
+    let noted = || fs::read_to_string(&path).unwrap_or_default().matches("done").count();
     until("some accounts are noted", BOUND, async || {
         let noted = noted();
         if noted >= point { Ok(()) } else { Err(format!("{noted} of {point}")) }

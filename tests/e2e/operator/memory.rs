@@ -20,7 +20,11 @@ pub async fn is_flat(system: &System, model: &str, few: (&str, u64), many: (&str
     let (path, progress) = (target.path(), format!("{}.progress", target.path()));
     let line = ["export", account, "--model", model, "--output", &path, "--json"];
     let process = Process::start(system, &line);
-    until("a part is written", BOUND, async || fs::metadata(&progress).map(|_| ()).map_err(|e| e.to_string())).await;
+    until("a part is written", BOUND, async || {
+        let said = fs::read_to_string(&progress).map_err(|error| error.to_string())?;
+        if said.contains(r#""bytes":0"#) { Err(said) } else { Ok(()) }
+    })
+    .await;
     process.kill();
     assert!(fs::read_to_string(&progress).expect("the progress").contains(r#""done":false"#));
     let summary = tether(system, &line).await.expect(0).value();

@@ -12,6 +12,7 @@ pub mod memory;
 mod orphans;
 mod process;
 mod relay;
+mod replay;
 mod rotate;
 mod webhooks;
 

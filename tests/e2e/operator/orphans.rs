@@ -38,6 +38,11 @@ fn orphans_are_named_both_ways() {
         // Linked at Merge, and nobody tells us.
         system.sandbox().post("/webhooks", json!({"mode": "drop"})).await;
         let (link_token, _) = api.link_token("ats").await;
+        assert_eq!(
+            findings(system, &["--stale-after", "100000"]).await,
+            (0, Default::default()),
+            "nothing is linked yet"
+        );
         system.sandbox().link(&link_token, "greenhouse", Outcome::Success).await.expect("linked");
         assert_eq!(findings(system, &["--stale-after", "100000"]).await, (1, one("orphan", "")));
         let listed = tether(system, &["orphans", "list", "--json"]).await.expect(0).value();

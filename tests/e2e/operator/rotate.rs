@@ -138,7 +138,8 @@ fn a_webhook_key_is_replaced_and_none_is_refused_meanwhile() {
         let meant = [&begin[..], &["--yes"]].concat();
         let keys = webhook_keys(system).await;
         tether(system, &begin).await.expect(3);
-        tether(system, &[&begin[..], &["--dry-run"]].concat()).await.expect(0);
+        let planned = tether(system, &[&begin[..], &["--dry-run", "--json"]].concat()).await.expect(0).value();
+        assert_eq!(planned, json!({"message": "would put the key first"}));
         assert_eq!(webhook_keys(system).await, keys, "neither changes anything");
         assert_eq!((answered(system, KEY).await, answered(system, NEW).await), (200, 401));
 

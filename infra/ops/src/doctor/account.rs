@@ -161,12 +161,17 @@ pub fn judge(facts: &AccountFacts, by: &Yardstick) -> Vec<Finding> {
 }
 
 fn token(facts: &AccountFacts) -> Option<Finding> {
+    // What is gone at Merge's side is opened by no token any more.
+    if facts.account.status == AccountStatus::Deleted {
+        return None;
+    }
     match &facts.token {
         Ok(()) => None,
         Err(TokenFault::Foreign) => Some(Finding::broken(
             Check::Token,
             "the account token does not open: the row holds another account's, or damaged bytes",
-            "`tether inbox --links` gives a link with which the customer reconnects; that brings the token again",
+            "`tether inbox --account ACCOUNT --links` gives a link with which the customer reconnects; that brings the token \
+             again",
         )),
         Err(TokenFault::Key(why)) => Some(Finding::broken(
             Check::Token,
@@ -207,7 +212,8 @@ fn merge(facts: &AccountFacts) -> Option<Finding> {
         MergeSays::TokenRefused => Some(Finding::broken(
             Check::Merge,
             "Merge has the account but refuses its token",
-            "it was regenerated elsewhere: `tether inbox --links` gives a link with which the customer reconnects",
+            "it was regenerated elsewhere: `tether inbox --account ACCOUNT --links` gives a link with which the customer \
+             reconnects",
         )),
         MergeSays::Fails(why) => {
             let what = format!("Merge does not answer for the account: {why}");

@@ -42,15 +42,23 @@ impl Export {
         };
         let other = || Failure::Usage(format!("{} holds something else: name another file", path.display()));
         let (progress, opened) = match kept {
-            Some(kept) if same(&kept) => (kept, OpenOptions::new().write(true).open(path)),
+            Some(kept) if same(&kept) => (kept, private().create(true).truncate(false).open(path)),
             Some(_) => return Err(other()),
-            // Made here and now: a link that leads nowhere yet is something else, too.
-            None => (fresh, private().create_new(true).open(path)),
+            // A link that leads nowhere yet is something else, too.
+            None if path.symlink_metadata().is_ok() => return Err(other()),
+            // Before there is a file: one without progress is somebody else's.
+            None => {
+                note(path, &fresh)?;
+                (fresh, private().create_new(true).open(path))
+            }
         };
-        let mut file = match opened {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(other()),
-            opened => opened.map_err(failed)?,
-        };
+        let mut file = opened.map_err(failed)?;
+        if file.metadata().map_err(failed)?.len() < progress.bytes {
+            // What is missing cannot be made up for: nobody knows which records it was.
+            let (path, beside) = (path.display(), beside(path));
+            let what = format!("{path} is shorter than it was: remove it and {}, and begin anew", beside.display());
+            return Err(Failure::Usage(what));
+        }
         file.set_len(progress.bytes).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
         Ok(Self { progress, path: path.to_owned(), file, member: Vec::new(), waiting: 0 })
     }
@@ -90,13 +98,18 @@ impl Export {
             self.progress.bytes += packed.len() as u64;
             self.member.clear();
         }
-        let mut partial = beside(&self.path).into_os_string();
-        partial.push(".partial");
-        let progress = serde_json::to_vec(&self.progress).map_err(|error| failed(error.into()))?;
-        let written =
-            private().create(true).truncate(true).open(&partial).and_then(|mut file| file.write_all(&progress));
-        written.and_then(|()| fs::rename(&partial, beside(&self.path))).map_err(failed)
+        note(&self.path, &self.progress)
     }
+}
+
+/// Says how far the export in `path` has come.
+fn note(path: &Path, progress: &Progress) -> Result<(), Failure> {
+    let failed = |source| Failure::File { path: path.to_owned(), source };
+    let mut partial = beside(path).into_os_string();
+    partial.push(".partial");
+    let progress = serde_json::to_vec(progress).map_err(|error| failed(error.into()))?;
+    let written = private().create(true).truncate(true).open(&partial).and_then(|mut file| file.write_all(&progress));
+    written.and_then(|()| fs::rename(&partial, beside(path))).map_err(failed)
 }
 
 /// A file to write, for the operator's eyes: it holds a customer's records, or their ids.
@@ -115,6 +128,7 @@ fn beside(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use shared::domain::ids::AccountId;
@@ -124,10 +138,11 @@ mod tests {
 
     fn fresh() -> Progress {
         Progress {
-            account: AccountId::new(Uuid::nil()),
-            model: "hris.Team".to_owned(),
+            account: AccountId::new(Uuid::from_u128(1)),
+            model: "hris.Employee".to_owned(),
             since: None,
-            next: Cursor::at(None, jiff::Timestamp::UNIX_EPOCH),
+            deleted: false,
+            next: Cursor::at(None, Timestamp::from_second(0).unwrap()),
             place: Place::Changes,
             lines: 0,
             bytes: 0,
@@ -154,5 +169,31 @@ mod tests {
         assert!(matches!(Export::open(&link, fresh(), |_| true), Err(Failure::Usage(_))));
         assert!(!target.exists());
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn one_that_was_cut_off_at_any_moment_goes_on_and_nothing_is_made_up() {
+        let path = std::env::temp_dir().join(format!("export-{}", Uuid::new_v4()));
+        let open = || Export::open(&path, fresh(), |kept| *kept == fresh() || kept.lines > 0);
+        // Before its first line was written, and even before there was a file.
+        drop(open().unwrap());
+        drop(open().unwrap());
+        fs::remove_file(&path).unwrap();
+        let mut export = open().unwrap();
+        export.line(&"a line").unwrap();
+        export.reached(Place::Changes, None).unwrap();
+        let finished = export.finish().unwrap();
+        assert_eq!(open().unwrap().progress, finished);
+
+        // What an interruption left behind the last member is cut off; what somebody took away is not made up.
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, [&whole[..], b"torn"].concat()).unwrap();
+        drop(open().unwrap());
+        assert_eq!(fs::read(&path).unwrap(), whole);
+        fs::write(&path, b"").unwrap();
+        assert!(matches!(open(), Err(Failure::Usage(_))));
+        fs::remove_file(beside(&path)).unwrap();
+        assert!(matches!(open(), Err(Failure::Usage(_))), "a file of somebody else's");
+        fs::remove_file(&path).unwrap();
     }
 }

@@ -37,6 +37,9 @@ struct Progress {
     model: String,
     /// Where an incremental export began; none for one of everything.
     since: Option<Cursor>,
+    /// Records that are gone are in it.
+    #[serde(default)]
+    deleted: bool,
     /// Where the next incremental export begins.
     next: Cursor,
     place: Place,
@@ -100,6 +103,7 @@ pub async fn export(connection: &Connection, output: &Output, asked: &cli::Expor
         account: account.id,
         model: endpoint.key(),
         since: since.clone(),
+        deleted: asked.deleted,
         next: match &since {
             Some(since) => since.clone(),
             // Before anything is read: what changes meanwhile comes with the next export, perhaps once more.
@@ -110,9 +114,14 @@ pub async fn export(connection: &Connection, output: &Output, asked: &cli::Expor
         bytes: 0,
         done: false,
     };
-    let same =
-        |kept: &Progress| (kept.account, &kept.model, &kept.since) == (fresh.account, &fresh.model, &fresh.since);
+    let same = |kept: &Progress| {
+        (kept.account, &kept.model, &kept.since, kept.deleted)
+            == (fresh.account, &fresh.model, &fresh.since, fresh.deleted)
+    };
     let mut export = Export::open(&asked.output, fresh.clone(), same)?;
+    if export.progress.done {
+        eprintln!("{} was complete already: for a new export name another file", asked.output.display());
+    }
     let live = store.checkpoint(account.id, endpoint).await?.map_or(0, |checkpoint| checkpoint.records);
     let bar = bar(since.is_none().then_some(live.max(0).unsigned_abs()));
     bar.set_position(export.progress.lines);

@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
-use indicatif::ProgressBar;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use shared::domain::account::LinkedAccount;
@@ -16,12 +15,13 @@ use shared::store::events::EventKind;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::notes::{Asked, Notes};
+use super::notes::{Asked, Notes, Rotation};
 use crate::cli::RotateAccountToken;
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::operator;
 use crate::output::{Cell, Output};
+use crate::progress;
 use crate::walk::Walk;
 
 /// Accounts under way at once.
@@ -52,11 +52,17 @@ enum Outcome {
 }
 
 pub async fn rotate(connection: &Connection, output: &Output, asked: &RotateAccountToken) -> Result<(), Failure> {
-    let notes = asked.state.as_deref().map_or_else(|| Ok(Notes::default()), Notes::open)?;
+    let open = if asked.consent.dry_run { Notes::read } else { Notes::open };
+    let notes =
+        asked.state.as_deref().map_or_else(|| Ok(Notes::default()), |path| open(path, Rotation::AccountToken))?;
     let one = match asked.account {
         Some(id) => Some(crate::account::load(&connection.store, id).await?),
         None => None,
     };
+    if let Some(account) = one.as_ref().filter(|account| !account.status.connected()) {
+        let status = account.status.as_str();
+        return Err(Failure::Usage(format!("the account is {status}: there is no token to rotate")));
+    }
     if asked.consent.dry_run {
         return preview(connection, output, asked, &notes, one).await;
     }
@@ -64,7 +70,7 @@ pub async fn rotate(connection: &Connection, output: &Output, asked: &RotateAcco
     output.confirm(&format!("Have Merge make a new token for {whose}?"), asked.consent.yes)?;
 
     let linking = connection.linking().await?;
-    let bar = ProgressBar::new_spinner();
+    let bar = progress::counter("accounts");
     let mut summary = Summary::default();
     let all = asked.account.is_none();
     let mut walk = Walk::new(&connection.store, &asked.selection);

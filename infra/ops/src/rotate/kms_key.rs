@@ -7,20 +7,20 @@
 
 use std::time::Duration;
 
-use indicatif::ProgressBar;
 use serde::Serialize;
-use shared::domain::account::LinkedAccount;
+use shared::domain::account::{AccountStatus, LinkedAccount};
 use shared::linking::Linking;
 use shared::secrets::{TokenContext, Under};
 use shared::store::accounts::Saved;
 use shared::telemetry;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::notes::Notes;
+use super::notes::{Notes, Rotation};
 use crate::cli::RotateKmsKey;
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::output::{Cell, Output, shown};
+use crate::progress;
 use crate::walk::Walk;
 
 /// How often an account is tried over another writer.
@@ -48,14 +48,15 @@ pub async fn rotate(connection: &Connection, output: &Output, asked: &RotateKmsK
     if !asked.consent.dry_run {
         output.confirm("Encrypt all account tokens again?", asked.consent.yes)?;
     }
-    let bar = ProgressBar::new_spinner();
+    let bar = progress::counter("accounts");
     let mut turns = interval(Duration::from_secs(1) / asked.rate);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut summary = Summary::default();
     let mut walk = Walk::new(&connection.store, &asked.selection);
     while let Some(page) = walk.next().await? {
         for account in page {
-            let id = account.id;
+            bar.inc(1);
+            let (id, gone) = (account.id, account.status == AccountStatus::Deleted);
             if job.asks_kms(&account) {
                 turns.tick().await;
             }
@@ -63,23 +64,23 @@ pub async fn rotate(connection: &Connection, output: &Output, asked: &RotateKmsK
                 Ok(Outcome::Encrypted) => summary.reencrypted += 1,
                 Ok(Outcome::DoneBefore) => summary.done_before += 1,
                 Ok(Outcome::Left) => summary.left += 1,
+                // What is gone at Merge's side is opened by no token any more.
+                Err(Failure::Secrets(error)) if gone && !error.is_transient() => {}
                 Err(Failure::Secrets(error)) if !error.is_transient() => {
                     summary.refused += 1;
                     bar.suspend(|| eprintln!("{id}: {}", shown(&telemetry::chain(&error))));
                 }
                 Err(failure) => return Err(failure),
             }
-            bar.set_message(progress(&summary));
-            bar.tick();
         }
     }
     bar.finish_and_clear();
-    tell(output, &job, &summary)
-}
-
-fn progress(summary: &Summary) -> String {
-    let Summary { reencrypted, done_before, refused, left } = summary;
-    format!("{} accounts: {reencrypted} encrypted again", reencrypted + done_before + refused + left)
+    tell(output, &job, &summary)?;
+    match summary.refused {
+        0 => Ok(()),
+        // Whoever takes the old key away now takes nothing from them, but must know.
+        _ => Err(Failure::Usage("some tokens do not open: `tether doctor` names what to do about each".to_owned())),
+    }
 }
 
 fn tell(output: &Output, job: &Job, summary: &Summary) -> Result<(), Failure> {
@@ -111,7 +112,8 @@ impl Job {
         let notes = match &asked.state {
             // What an earlier rotation noted says nothing about this key.
             _ if moves => Notes::default(),
-            Some(path) => Notes::open(path)?,
+            Some(path) if asked.consent.dry_run => Notes::read(path, Rotation::KmsKey)?,
+            Some(path) => Notes::open(path, Rotation::KmsKey)?,
             None => return Err(Failure::Usage("name a file for what is done: --state FILE".to_owned())),
         };
         Ok(Self { linking: connection.linking().await?, notes, moves, dry: asked.consent.dry_run })

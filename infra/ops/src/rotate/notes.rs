@@ -1,5 +1,6 @@
 //! Notes of a rotation: which accounts are done, and which are under way, in a file that an interrupted run is taken up
-//! from. One JSON object per line, appended; a line that was cut off by the interruption says nothing.
+//! from. One JSON object per line, appended; a line that was cut off by the interruption says nothing. The first line says
+//! what is rotated: an account that is done with one rotation is not with another.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -14,6 +15,14 @@ use uuid::Uuid;
 
 use crate::failure::Failure;
 
+/// What is rotated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rotation {
+    AccountToken,
+    KmsKey,
+}
+
 /// What was asked for an account, and what stood there before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
@@ -25,6 +34,9 @@ pub struct Asked {
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "note", rename_all = "snake_case")]
 enum Note {
+    Rotation {
+        of: Rotation,
+    },
     Asked {
         account: AccountId,
         #[serde(flatten)]
@@ -44,22 +56,42 @@ pub struct Notes {
 }
 
 impl Notes {
-    /// Takes up what an earlier run noted in `path`.
-    pub fn open(path: &Path) -> Result<Self, Failure> {
+    /// Takes up what an earlier run noted in `path`, and goes on with it.
+    pub fn open(path: &Path, of: Rotation) -> Result<Self, Failure> {
+        let (notes, text) = Self::of_file(path, of)?;
         let failed = |source| Failure::File { path: path.to_owned(), source };
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(failed(error)),
-        };
-        let notes = Self::default();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).for_each(|note| notes.learn(note));
         // For the operator's eyes: it names accounts.
         let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
         if !text.is_empty() && !text.ends_with('\n') {
             file.write_all(b"\n").map_err(failed)?;
         }
-        Ok(Self { file: Some((path.to_owned(), RefCell::new(file))), ..notes })
+        let notes = Self { file: Some((path.to_owned(), RefCell::new(file))), ..notes };
+        if text.is_empty() {
+            notes.add(Note::Rotation { of })?;
+        }
+        Ok(notes)
+    }
+
+    /// What an earlier run noted in `path`, for one that does nothing.
+    pub fn read(path: &Path, of: Rotation) -> Result<Self, Failure> {
+        Ok(Self::of_file(path, of)?.0)
+    }
+
+    fn of_file(path: &Path, of: Rotation) -> Result<(Self, String), Failure> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(source) => return Err(Failure::File { path: path.to_owned(), source }),
+        };
+        let notes = Self::default();
+        for note in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
+            if matches!(note, Note::Rotation { of: other } if other != of) {
+                let what = format!("{} has the notes of another rotation: name another file", path.display());
+                return Err(Failure::Usage(what));
+            }
+            notes.learn(note);
+        }
+        Ok((notes, text))
     }
 
     pub fn is_done(&self, account: AccountId) -> bool {
@@ -91,6 +123,7 @@ impl Notes {
 
     fn learn(&self, note: Note) {
         match note {
+            Note::Rotation { .. } => {}
             Note::Asked { account, asked } => drop(self.asked.borrow_mut().insert(account, asked)),
             Note::Done { account } => drop(self.done.borrow_mut().insert(account)),
         }
@@ -106,7 +139,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("notes-{}", Uuid::new_v4()));
         let [first, second, third] = [1, 2, 3].map(|n| AccountId::new(Uuid::from_u128(n)));
         let asked = Asked { request: Uuid::from_u128(7), before: "ab".to_owned() };
-        let notes = Notes::open(&path).unwrap();
+        let notes = Notes::open(&path, Rotation::AccountToken).unwrap();
         notes.done(first).unwrap();
         notes.ask(second, asked.clone()).unwrap();
         notes.done(third).unwrap();
@@ -115,11 +148,19 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, &text[..text.len() - 5]).unwrap();
 
-        let again = Notes::open(&path).unwrap();
+        let again = Notes::open(&path, Rotation::AccountToken).unwrap();
         assert_eq!((again.is_done(first), again.is_done(second), again.is_done(third)), (true, false, false));
         assert_eq!(again.asked(second), Some(asked));
         again.done(third).unwrap();
-        assert!(Notes::open(&path).unwrap().is_done(third));
+        assert!(Notes::open(&path, Rotation::AccountToken).unwrap().is_done(third));
+        assert!(Notes::open(&path, Rotation::KmsKey).is_err(), "it is done with another rotation");
         fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn looking_makes_no_file() {
+        let path = std::env::temp_dir().join(format!("notes-{}", Uuid::new_v4()));
+        assert!(!Notes::read(&path, Rotation::KmsKey).unwrap().is_done(AccountId::new(Uuid::from_u128(1))));
+        assert!(!path.exists());
     }
 }

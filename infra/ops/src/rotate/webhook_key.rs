@@ -16,6 +16,7 @@ use crate::cli::RotateWebhookKey;
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::progress;
 
 /// A running function reads new keys at most every 30 s.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -90,8 +91,10 @@ async fn accepted(connection: &Connection, key: &WebhookKey) -> Result<(), Failu
     })
     .to_string();
     let signature = signature::sign(body.as_bytes(), key);
+    let bar = progress::waiting("trying the key at the webhook");
     let deadline = Instant::now() + PATIENCE;
     loop {
+        bar.tick();
         let post = http_client()?.post(url).header("content-type", "application/json");
         let answer = post.header(signature::HEADER, &signature).body(body.clone()).send().await;
         let said = match answer {
