@@ -114,6 +114,21 @@ impl Scenario {
         }
     }
 
+    /// A world so slow that workers are ended at their timeout, in the midst of whatever they do.
+    pub fn sluggish(self) -> Self {
+        Self {
+            faults: Faults { slow: 0.3, merge_silent: 0.1, ..Faults::default() },
+            chaos: Duration::from_secs(15 * 60),
+            slice: Duration::from_secs(100),
+            timeout: Duration::from_secs(25),
+            visibility: 60,
+            max_page_size: 5,
+            records: 20,
+            full_reads: true,
+            ..self
+        }
+    }
+
     /// The smallest world: nothing goes wrong.
     pub fn calm(mut self) -> Self {
         self.faults = Faults::default();

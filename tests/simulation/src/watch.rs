@@ -37,7 +37,7 @@ struct Seen {
     open: bool,
     rested: bool,
     sweeping: bool,
-    cursor: bool,
+    cursor: Option<String>,
 }
 
 impl Seen {
@@ -53,7 +53,7 @@ impl Seen {
             open: window.is_object(),
             rested: item["rested"]["BOOL"] == Value::Bool(true),
             sweeping: window["sweep"]["M"].is_object(),
-            cursor: window["cursor"]["S"].is_string(),
+            cursor: window["cursor"]["S"].as_str().map(str::to_owned),
         }
     }
 }
@@ -67,13 +67,33 @@ struct Pages {
     claims: u64,
     /// Invocations and the lists that they asked for pages of.
     runs: BTreeSet<(String, String)>,
+    /// Requests under way, by invocation.
+    under_way: HashMap<String, Vec<List>>,
+    /// Cursors that were committed: the page before has been stored. No cursor is given twice.
+    cursors: BTreeSet<String>,
 }
 
 /// A list of records of one account at Merge.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List {
     pub token: String,
     pub path: String,
+}
+
+/// A request for a page of records, by one invocation of a process.
+#[derive(Clone, Debug)]
+pub struct PageCall {
+    pub process: String,
+    pub invocation: u64,
+    pub list: List,
+    /// None for the first page.
+    pub cursor: Option<String>,
+}
+
+impl PageCall {
+    fn run(&self) -> String {
+        format!("{} {}", self.process, self.invocation)
+    }
 }
 
 /// Start of a checkpoint's sort key.
@@ -120,26 +140,39 @@ impl Watch {
         }
     }
 
-    /// I9: an invocation of a process asks for a page of a list of an account's records.
-    pub fn page_asked(&mut self, (process, invocation): (&str, u64), list: &List, at: Duration, plan: u32) {
-        self.pages.runs.insert((format!("{process} {invocation}"), format!("{} {}", list.token, list.path)));
-        let token = &list.token;
-        let calls = self.calls.entry(format!("{process} {token}")).or_default();
+    /// I9: an invocation of a process asks for a page of a list of an account's records. What of note happens by it.
+    pub fn page_asked(&mut self, call: &PageCall, at: Duration, plan: u32) -> Vec<Happening> {
+        let PageCall { process, list, cursor, .. } = call;
+        let run = call.run();
+        self.pages.runs.insert((run.clone(), format!("{} {}", list.token, list.path)));
+        let under_way = self.pages.under_way.entry(run).or_default();
+        let at_once = under_way.iter().any(|other| other.token == list.token && other.path != list.path);
+        under_way.push(list.clone());
+        let ahead = cursor.as_ref().is_some_and(|cursor| !self.pages.cursors.contains(cursor));
+
+        let calls = self.calls.entry(format!("{process} {}", list.token)).or_default();
         let made = within_a_minute(calls, (at, process.to_owned()));
         if made > plan as usize {
             self.broken(format!("I9: {process} asks for {made} pages within a minute under a plan of {plan}"));
         }
+        let happened = [(at_once, Happening::ModelsAtOnce), (ahead, Happening::PageAhead)];
+        happened.into_iter().filter_map(|(so, what)| so.then_some(what)).collect()
     }
 
     /// Whether the page was served.
-    pub fn page_answered(&mut self, served: bool) {
+    pub fn page_answered(&mut self, call: &PageCall, served: bool) {
         *(if served { &mut self.pages.served } else { &mut self.pages.refused }) += 1;
+        if let Some(under_way) = self.pages.under_way.get_mut(&call.run())
+            && let Some(place) = under_way.iter().position(|list| *list == call.list)
+        {
+            under_way.swap_remove(place);
+        }
     }
 
     /// I9, at the end: no page is asked for in vain but, each time that a worker takes a list up, the one in hand and the
     /// one ahead when it is stopped, and the times that a page or cursor is refused before it gives up.
     pub fn asked_in_vain(&mut self) {
-        let Pages { served, refused, committed, claims, ref runs } = self.pages;
+        let Pages { served, refused, committed, claims, ref runs, .. } = self.pages;
         let taken_up = claims + runs.len() as u64;
         if served > committed + 2 * taken_up || refused > 4 * taken_up {
             let what = format!("{served} pages served, {refused} refused, {committed} committed in {taken_up} runs");
@@ -239,6 +272,7 @@ impl Watch {
             now.claimed = before.claimed;
         }
         self.checkpoints.insert(key.clone(), now.clone());
+        self.pages.cursors.extend(now.cursor.clone());
         // I4: checkpoints move forward, and within an epoch in one hand.
         let onward = now.n >= before.n && now.pages >= before.pages && now.holder == before.holder;
         if now.epoch < before.epoch || (now.epoch == before.epoch && !onward) {
@@ -253,7 +287,7 @@ impl Watch {
             if before.open && !before.rested {
                 happened.push(Happening::Takeover);
             }
-            if before.open && !now.cursor && !now.sweeping {
+            if before.open && now.cursor.is_none() && !now.sweeping {
                 happened.push(Happening::StartedOver);
             }
         }
