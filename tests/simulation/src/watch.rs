@@ -202,6 +202,7 @@ impl Watch {
                         self.put(&put["Item"], &mut happened);
                     }
                     if write["Update"]["ExpressionAttributeValues"].get(":read").is_some() {
+                        self.swept(&write["Update"]);
                         happened.push(Happening::Swept);
                     }
                 }
@@ -296,6 +297,17 @@ impl Watch {
         }
     }
 
+    /// I4: whoever was overtaken deletes nothing.
+    fn swept(&mut self, update: &Value) {
+        let values = &update["ExpressionAttributeValues"];
+        let epoch = values[":e"]["N"].as_str().and_then(|text| text.parse::<u64>().ok());
+        let (Some(list), Some(epoch)) = (list_of(&update["Key"]), epoch) else { return };
+        let now = self.checkpoints.get(&list).map_or(0, |seen| seen.epoch);
+        if epoch < now {
+            self.broken(format!("I4: {list:?} is at epoch {now}, and epoch {epoch} deletes {:?}", key(&update["Key"])));
+        }
+    }
+
     fn deleted(&mut self, item: &Value) {
         let key = key(item);
         self.records.remove(&key);
@@ -316,11 +328,16 @@ fn within_a_minute(calls: &mut VecDeque<(Duration, String)>, call: (Duration, St
 /// The checkpoint that a record's item belongs to, and the epoch of the worker that writes it.
 fn record_of(item: &Value) -> Option<((String, String), u64)> {
     item["h"]["B"].as_str()?;
-    let (pk, _) = key(item);
+    let epoch = item["e"]["N"].as_str()?.parse().ok()?;
+    Some((list_of(item)?, epoch))
+}
+
+/// The checkpoint that a record belongs to, by its key.
+fn list_of(record: &Value) -> Option<(String, String)> {
+    let (pk, _) = key(record);
     let mut parts = pk.split('#');
     let (account, slug) = (parts.next()?, parts.next()?);
-    let epoch = item["e"]["N"].as_str()?.parse().ok()?;
-    Some(((format!("ACCOUNT#{account}"), format!("{CHECKPOINT}{slug}")), epoch))
+    Some((format!("ACCOUNT#{account}"), format!("{CHECKPOINT}{slug}")))
 }
 
 /// Partition and sort key of an item.

@@ -113,7 +113,7 @@ fn each_planted_bug_is_noticed() {
 /// The worlds in which mistakes are made break nothing by themselves.
 #[test]
 fn without_a_mistake_the_same_worlds_hold() {
-    let worlds = [Bug::TagByNumber, Bug::NoFencing, Bug::OlderOverNewer, Bug::UnfinishedGeneration];
+    let worlds = [Bug::TagByNumber, Bug::NoFencing, Bug::OlderOverNewer, Bug::UnfinishedGeneration, Bug::StaleSweep];
     let outcomes = each(0..worlds.len() as u64, |number| {
         let bug = worlds[number as usize];
         run_in(PLANTED.start, false, |scenario| Scenario { bug: None, ..scenario.planted(bug) })
