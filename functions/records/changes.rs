@@ -2,7 +2,8 @@
 //!
 //! A cursor holds one position for each model. A block, once committed, never changes, so whoever follows the feed
 //! misses nothing; after a crash of ours a change may be told again. Blocks are kept for a while: a position beyond which
-//! some may be gone is answered 410, and the reader starts over from the records.
+//! some may be gone is answered 410, and the reader starts over from the records. That goes for models that had no change
+//! yet when the cursor was given, and for the beginning of the feed, which is where a reader without cursor stands.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +44,11 @@ struct Position {
 }
 
 impl Position {
+    /// Before a model's first block, which was not yet there at this time.
+    fn start(at: Timestamp) -> Self {
+        Self { tag: None, next: None, at }
+    }
+
     /// The block after which to read on.
     fn after(&self) -> Option<Tag> {
         let tag: Tag = self.tag.as_deref()?.parse().ok()?;
@@ -57,7 +63,11 @@ impl Position {
     }
 }
 
+/// By endpoint slug.
 type Positions = BTreeMap<String, Position>;
+
+/// In a cursor, the position in every model that is not named: it had no changes then. No slug is spelled like this.
+const OTHERS: &str = "*";
 
 /// `GET /v1/linked-accounts/{id}/changes`.
 pub async fn changes(
@@ -90,30 +100,42 @@ pub async fn changes(
 
     let mut positions: Positions = match query.text("cursor") {
         Some("now") => {
-            let positions = end_of(records, id, &endpoints, now).await?;
+            let mut positions = end_of(records, id, &endpoints, now).await?;
+            positions.insert(OTHERS.to_owned(), Position::start(now));
             let next_cursor = cursor::encode(&binding, &positions)?;
             return http::ok(&ChangeList { results: Vec::new(), next_cursor, has_more: false });
         }
         Some(text) => cursor::decode(&binding, text)?,
         None => Positions::new(),
     };
+    // Who has no position at all begins with the first block, and no account has one before it is connected.
+    let others = positions.remove(OTHERS).unwrap_or_else(|| Position::start(account.created_at));
     let kept = SignedDuration::try_from(records.retention.history).unwrap_or(SignedDuration::MAX);
-    if positions.values().any(|position| now.duration_since(position.at) > kept) {
-        return Err(Problem::new(Code::CursorExpired, "Changes after the cursor may be gone: list the records anew."));
+    let lost = |endpoint: &&Endpoint| {
+        let position = positions.get(&endpoint.slug()).unwrap_or(&others);
+        now.duration_since(position.at) > kept
+    };
+    if endpoints.iter().any(lost) {
+        return Err(Problem::new(
+            Code::CursorExpired,
+            "Changes from here on may be gone: take a cursor with cursor=now, list the records, then follow it.",
+        ));
     }
 
     // 2. Model after model, until the page is full.
     let mut page = Page { results: Vec::new(), room: Room::new(), limit };
     let mut has_more = false;
     for endpoint in endpoints {
-        let position = positions.remove(&endpoint.slug());
+        let position = positions.remove(&endpoint.slug()).unwrap_or_else(|| others.clone());
         let (position, full) = page.follow(records, id, endpoint, position, now).await?;
-        positions.extend(position.map(|position| (endpoint.slug(), position)));
+        positions.insert(endpoint.slug(), position);
         if full {
             has_more = true;
             break;
         }
     }
+    // A page that is full may have left models out that are still to be read from where the others were.
+    positions.insert(OTHERS.to_owned(), if has_more { others } else { Position::start(now) });
     let next_cursor = cursor::encode(&binding, &positions)?;
     http::ok(&ChangeList { results: page.results, next_cursor, has_more })
 }
@@ -148,25 +170,23 @@ impl Page {
         records: &Records,
         account: AccountId,
         endpoint: &Endpoint,
-        mut position: Option<Position>,
+        mut position: Position,
         now: Timestamp,
-    ) -> Result<(Option<Position>, bool), Problem> {
+    ) -> Result<(Position, bool), Problem> {
         loop {
             if self.results.len() >= self.limit {
                 return Ok((position, true));
             }
-            let after = position.as_ref().and_then(Position::after);
-            let blocks = records.store.changes(account, endpoint, after, BLOCKS).await?;
+            let blocks = records.store.changes(account, endpoint, position.after(), BLOCKS).await?;
             if blocks.is_empty() {
-                let tag = position.and_then(|position| position.tag);
-                return Ok((Some(Position { tag, next: None, at: now }), false));
+                return Ok((Position { next: None, at: now, ..position }, false));
             }
             for block in &blocks {
-                let start = position.as_ref().map_or(0, |position| position.offset(block.tag));
+                let start = position.offset(block.tag);
                 let end = self.add(records, account, endpoint, block, start).await?;
                 let next = (end < block.changes.len()).then_some(end);
                 let full = next.is_some();
-                position = Some(Position { tag: Some(block.tag.to_string()), next, at: block.at });
+                position = Position { tag: Some(block.tag.to_string()), next, at: block.at };
                 if full {
                     return Ok((position, true));
                 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use shared::domain::ids::{AccountId, MergeLinkedAccountId, OrganizationId};
 use shared::domain::message::{AccountRef, Message, Work};
 
-use crate::harness::{Api, BOUND, Connected, Setup, SharedStack, System, alone, send, until};
+use crate::harness::{Api, BOUND, Connected, Setup, SharedStack, System, all_equal, alone, hris_models, send, until};
 
 /// A look, as the poller queues it.
 async fn look(system: &System, api: &Api<'_>, account: &Connected, minute: i64) {
@@ -72,6 +72,35 @@ fn what_a_poll_brings_late_is_counted_and_silent_webhooks_are_told() {
             if missing == 1 { Ok(()) } else { Err(missing.to_string()) }
         })
         .await;
+    });
+}
+
+/// How soon the poller looks is the schedule's matter, which the simulation's wheel holds to each class's interval. Here:
+/// what Merge has finished by then needs no second look.
+#[test]
+fn one_look_brings_everything_that_merge_has_finished() {
+    let setup = || Setup::default().without_schedule().speed(600.0);
+    alone(setup, async |system| {
+        let api = system.api("org_acme").await;
+        let account = system.connect_and_sync(&api, "hris", "bamboohr").await;
+        system.webhooks_settled().await;
+        system.idle().await;
+        system.sandbox().webhook_mode("drop").await;
+        let models = hris_models();
+        for model in models {
+            let body = json!({"model_id": model, "count": 2});
+            system.sandbox().act(&account.merge_id, "mutate", body).await;
+        }
+        system.sandbox().mark(&account.merge_id, "delete-records", "hris.Employee", 3).await;
+        system.sandbox().sync(&account.merge_id).await;
+        all_equal(system, &api, &account, &models).await.expect_err("nobody has looked yet");
+
+        look(system, &api, &account, 1).await;
+        until("everything is equal", BOUND, async || all_equal(system, &api, &account, &models).await).await;
+        system.idle().await;
+        let looks = system.messages_about(&account.merge_id);
+        let looks = looks.iter().filter(|message| message.contains(r#""type":"poll""#)).count();
+        assert_eq!(looks, 1, "after one look");
     });
 }
 

@@ -2,8 +2,11 @@
 //! account is, and what becomes of it when people race, repeat, crash or cheat. No worker runs here.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
+// Requests within steps within tests: the compiler counts how deep their futures lie in each other.
+#![recursion_limit = "256"]
 
 mod answer;
+mod feed;
 mod limits;
 mod linking;
 mod manage;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use shared::ambient;
 use shared::domain::{
     change::{Action, Change, Presence},
     endpoint::Endpoint,
@@ -16,12 +17,12 @@ use shared::store::checkpoint::{CommitStamp, Page};
 
 use crate::world::{World, account_id, org, run};
 
-fn employees() -> &'static Endpoint {
+pub fn employees() -> &'static Endpoint {
     Endpoint::by_slug("hris.employees").unwrap()
 }
 
 /// Writes one page as a worker would: records, then the commit.
-async fn page(world: &World, id: &str, before: &Checkpoint, records: &[(String, Action)]) -> Checkpoint {
+pub async fn page(world: &World, id: &str, before: &Checkpoint, records: &[(String, Action)]) -> Checkpoint {
     let store = &world.linking.store;
     let account = account_id(id);
     let mut tag = before.running();
@@ -37,13 +38,14 @@ async fn page(world: &World, id: &str, before: &Checkpoint, records: &[(String, 
     let changes: Vec<Change> = records.iter().map(change).collect();
     let after = before.advanced(Default::default(), true, Some("next".to_owned()));
     let content = Page { changes: &changes, tombstones: &[] };
-    let stamp = CommitStamp { holder: "test", at: Timestamp::now(), expires_at: Timestamp::now().as_second() + 1_000 };
+    let now = ambient::now();
+    let stamp = CommitStamp { holder: "test", at: now, expires_at: now.as_second() + 1_000 };
     assert!(store.commit(account, employees(), before, &after, content, stamp).await.unwrap());
     after
 }
 
-async fn claimed(world: &World, id: &str) -> Checkpoint {
-    let now = Timestamp::now();
+pub async fn claimed(world: &World, id: &str) -> Checkpoint {
+    let now = ambient::now();
     let status = json!({
         "model_id": "hris.Employee", "status": "DONE", "last_sync_result": "DONE", "is_initial_sync": true,
         "last_sync_finished": now,
@@ -56,7 +58,7 @@ async fn claimed(world: &World, id: &str) -> Checkpoint {
     checkpoint
 }
 
-fn employee(n: usize, deleted: bool) -> String {
+pub fn employee(n: usize, deleted: bool) -> String {
     // Spacing, order and number spelling that no parser would write back.
     format!(
         "{{ \"modified_at\":\"2026-01-01T00:00:{:02}Z\", \"id\" :\"e{n}\",\"pay\": 1.50, \"remote_was_deleted\":{deleted} }}",
@@ -64,7 +66,7 @@ fn employee(n: usize, deleted: bool) -> String {
     )
 }
 
-async fn get(world: &World, id: &str, rest: &str) -> crate::answer::Answer {
+pub async fn get(world: &World, id: &str, rest: &str) -> crate::answer::Answer {
     world.ask("acme", &format!("GET /v1/linked-accounts/{id}{rest}"), Value::Null).await
 }
 
@@ -215,8 +217,10 @@ fn a_cursor_that_its_owner_edited_is_refused_and_no_fault_of_ours() {
                 ask(&format!("{path}/records/hris.Employee"), &list, position).await;
             }
             ask(&format!("{path}/events"), &[&id, "events"], json!(key)).await;
-            let position = json!({"hris.employees": {"tag": key, "next": 1_000, "at": Timestamp::now()}});
-            ask(&format!("{path}/changes"), &[&id, "changes", ""], position).await;
+            for model in ["hris.employees", "*"] {
+                let position = json!({model: {"tag": key, "next": 1_000, "at": Timestamp::now()}});
+                ask(&format!("{path}/changes"), &[&id, "changes", ""], position).await;
+            }
         }
         let nobody = "00000000-0000-4000-8000-000000000000";
         ask("/v1/linked-accounts", &["accounts", "", "", ""], json!({"attempts": true, "after": nobody})).await;

@@ -76,7 +76,9 @@ pub fn next_nested_window(
         }
         Some(have) => {
             let long_ago = |at| now.duration_since(at) >= cadence.feed_kept;
-            if mode == SyncMode::Full || have.last_synced_at.is_none_or(long_ago) {
+            // From where the feed is followed again is at least as young as the own sync that was known then.
+            let own_long_ago = own_moved && have.own_finished.is_none_or(long_ago);
+            if mode == SyncMode::Full || have.last_synced_at.is_none_or(long_ago) || own_long_ago {
                 (WindowKind::Full, Place::Stored { shard: 0, after: None })
             } else if own_moved || have.followed < feed_end {
                 let after = if own_moved { have.again_from } else { have.followed };
@@ -247,6 +249,24 @@ mod tests {
         let month = 31 * 86_400;
         let again = next(Some(&have), &read_up_to(month, 4), None, SyncMode::Changes, month).unwrap();
         assert_eq!(again.kind, WindowKind::Full);
+    }
+
+    #[test]
+    fn all_again_after_the_own_sync_stood_still_for_longer_than_the_feed_goes_back() {
+        use SyncMode::Changes;
+        let day = 86_400;
+        let done = own(Some(9));
+        let first = next(None, &read_up_to(10, 3), Some(&done), Changes, 20).unwrap();
+        let mut have = Checkpoint::default().claimed(first, at(20)).below_finished();
+        // The parents' syncs go on, day by day.
+        for days in 1..=31 {
+            let window = next(Some(&have), &read_up_to(days * day, 3 + days as u64), Some(&done), Changes, days * day);
+            assert_eq!(window.as_ref().map(|window| window.kind), Some(WindowKind::Changes));
+            have = have.claimed(window.unwrap(), at(days * day)).below_finished();
+        }
+        let parents = read_up_to(31 * day, 34);
+        let again = next(Some(&have), &parents, Some(&own(Some(31 * day))), Changes, 31 * day + 60);
+        assert_eq!(again.map(|window| window.kind), Some(WindowKind::Full));
     }
 
     #[test]

@@ -290,7 +290,7 @@ pub fn operations() -> Vec<Operation> {
                 Parameter {
                     place: "query",
                     name: "cursor",
-                    about: "The `next_cursor` of the page before, or `now` for an empty page and where to go on.",
+                    about: "The `next_cursor` of the page before, or `now` for an empty page and where to go on. Without one: from the first change, while that is kept. 410: changes after it may be gone, start over.",
                     schema: r#"{"type":"string"}"#,
                 },
                 LIMIT,

@@ -22,6 +22,8 @@ pub struct Faults {
     pub stale: f64,
     /// An effect takes seconds.
     pub slow: f64,
+    /// A commit does. In no world that is drawn; in some that are made.
+    pub slow_commit: f64,
     pub merge_429: f64,
     pub merge_5xx: f64,
     /// No answer at all.
@@ -98,6 +100,7 @@ impl Chance {
             unprocessed: some(&[0.05, 0.4]),
             stale: some(&[0.1, 0.5]),
             slow: some(&[0.001, 0.005]),
+            slow_commit: 0.0,
             merge_429: some(&[0.01, 0.05]),
             merge_5xx: some(&[0.01, 0.05]),
             merge_silent: some(&[0.005, 0.02]),

@@ -49,6 +49,8 @@ happenings! {
     EmptyPage "Merge sends an empty page with a next",
     MovedBetweenPages "a sync of Merge's ends between two pages of a window",
     ChangedAtTheBound "a change bears the very time at which its sync finished",
+    PageAhead "a page is asked for before the one before it is committed",
+    ModelsAtOnce "two models of an account are read at the same time",
     // DynamoDB and whatever else of AWS.
     Throttled "AWS throttles",
     Conflict "DynamoDB reports a conflict over one item",

@@ -76,10 +76,27 @@ const STACK: usize = 16 << 20;
 
 /// Runs one seed in a world that is adjusted first.
 pub fn run_in(seed: u64, shown: bool, adjust: impl FnOnce(Scenario) -> Scenario + Send) -> Outcome {
+    timed_in(seed, shown, adjust).0
+}
+
+/// The same, and how much of a processor's time it took, where the system tells.
+pub fn timed_in(
+    seed: u64,
+    shown: bool,
+    adjust: impl FnOnce(Scenario) -> Scenario + Send,
+) -> (Outcome, Option<Duration>) {
     thread::scope(|scope| {
-        let deep = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || run_here(seed, shown, adjust));
+        let run = || (run_here(seed, shown, adjust), processor_time());
+        let deep = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run);
         deep.expect("a thread").join().expect("no run panics")
     })
+}
+
+/// What this thread has had of a processor so far. A run lives on one thread, so that this is its own time, however much
+/// else the machine does.
+fn processor_time() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
 }
 
 fn run_here(seed: u64, shown: bool, adjust: impl FnOnce(Scenario) -> Scenario) -> Outcome {

@@ -126,7 +126,7 @@ impl WorkerMachine {
             models: section(&[("MODELS", &MODELS.join(","))]),
             requests_per_minute: scenario.plan_limit,
             slice: scenario.slice,
-            second_sweep_after: limits.second_sweep_after,
+            second_sweep_after: scenario.second_sweep.unwrap_or(limits.second_sweep_after),
             brake: shared::domain::window::Brake { share: 1.0, floor: u64::MAX },
             overlap: limits.overlap,
             retention: clients.retention,

@@ -25,7 +25,7 @@ struct Arguments {
     #[arg(long)]
     minutes: Option<f64>,
     /// Makes a mistake for the worker, which must be noticed: CheckpointBeforeData, OurClock, NoFencing, TagByNumber,
-    /// UnfinishedGeneration, CompletedBeforeFetch or OlderOverNewer.
+    /// UnfinishedGeneration, CompletedBeforeFetch, OlderOverNewer or StaleSweep.
     #[arg(long, value_parser = bug)]
     plant: Option<Bug>,
     /// With --plant: lives in that mistake's world without making it.

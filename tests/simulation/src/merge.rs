@@ -16,7 +16,7 @@ use crate::cursors;
 use crate::happenings::Happening;
 use crate::process::{Deed, NoAnswer, Process};
 use crate::sim::Sim;
-use crate::watch::List;
+use crate::watch::{List, PageCall};
 
 /// See the module.
 #[derive(Debug)]
@@ -53,15 +53,16 @@ impl Trouble {
 impl Transport for Merge {
     fn send(&self, request: Request<Bytes>, limits: Limits) -> BoxFuture<'_, Result<Response<Bytes>, TransportError>> {
         Box::pin(async move {
-            let list = paged(&self.sim, &request);
+            let page = paged(&self.sim, &self.process, &request);
             // Counted as they are sent: on their way some overtake others.
             if let Some(token) = token_of(&request).filter(|_| self.sim.is_calm()) {
                 let (at, plan) = (self.sim.elapsed(), self.sim.scenario().plan_limit);
                 self.sim.watch().call(&self.process.name, token, at, plan);
             }
-            if let Some(list) = &list {
-                let (process, plan) = (&self.process, self.sim.scenario().plan_limit);
-                self.sim.watch().page_asked((&process.name, process.invocation()), list, self.sim.elapsed(), plan);
+            if let Some(page) = &page {
+                let (at, plan) = (self.sim.elapsed(), self.sim.scenario().plan_limit);
+                let happened = self.sim.watch().page_asked(page, at, plan);
+                happened.into_iter().for_each(|what| self.sim.happened(what));
             }
             let answer = match tokio::time::timeout(limits.timeout, self.call(request)).await {
                 Ok(answer) => answer,
@@ -70,9 +71,9 @@ impl Transport for Merge {
                     Err(TransportError::Timeout)
                 }
             };
-            if list.is_some() {
+            if let Some(page) = &page {
                 let served = answer.as_ref().is_ok_and(|answer| answer.status().is_success());
-                self.sim.watch().page_answered(served);
+                self.sim.watch().page_answered(page, served);
             }
             answer
         })
@@ -201,9 +202,9 @@ fn token_of(request: &Request<Bytes>) -> Option<&str> {
     request.headers().get("x-account-token")?.to_str().ok()
 }
 
-/// The list that a request asks for a page of records of; `None` for any other. Notes when Merge's data moved since the
-/// first page of the list.
-fn paged(sim: &Sim, request: &Request<Bytes>) -> Option<List> {
+/// The page of records that a request asks for; `None` for any other. Notes when Merge's data moved since the first page
+/// of the list.
+fn paged(sim: &Sim, process: &Process, request: &Request<Bytes>) -> Option<PageCall> {
     let token = token_of(request)?.to_owned();
     let mut segments = request.uri().path().strip_prefix("/api/")?.split('/');
     let (category, _version) = (segments.next()?, segments.next()?);
@@ -216,10 +217,11 @@ fn paged(sim: &Sim, request: &Request<Bytes>) -> Option<List> {
         of_model.next().and_then(|sync| sync.last_sync_finished).map(|time| time.0)
     };
     let list = List { token, path: request.uri().path().to_owned() };
-    if sim.watch().moved(&list, cursors::of(request.uri()).is_some(), finished) {
+    let cursor = cursors::of(request.uri()).map(str::to_owned);
+    if sim.watch().moved(&list, cursor.is_some(), finished) {
         sim.happened(Happening::MovedBetweenPages);
     }
-    Some(list)
+    Some(PageCall { process: process.name.clone(), invocation: process.invocation(), list, cursor })
 }
 
 /// The sandbox's own answer.

@@ -23,10 +23,12 @@ pub enum Bug {
     CompletedBeforeFetch,
     /// A record is stored whatever stands there.
     OlderOverNewer,
+    /// A sweep deletes before it commits: whoever took the endpoint up since, and whatever became of the records.
+    StaleSweep,
 }
 
 impl Bug {
-    pub const ALL: [Bug; 7] = [
+    pub const ALL: [Bug; 8] = [
         Bug::CheckpointBeforeData,
         Bug::OurClock,
         Bug::NoFencing,
@@ -34,6 +36,7 @@ impl Bug {
         Bug::UnfinishedGeneration,
         Bug::CompletedBeforeFetch,
         Bug::OlderOverNewer,
+        Bug::StaleSweep,
     ];
 
     /// By its name in the code.
@@ -50,6 +53,8 @@ pub enum Manner {
     Later,
     /// It is answered and never done.
     Never,
+    /// Its deletions are done by themselves, and then the rest of it.
+    DeletionsFirst,
 }
 
 /// Spoils a request of DynamoDB. `now`: our clock, as the item would spell it.
@@ -61,6 +66,7 @@ pub fn spoil(bug: Bug, action: &str, input: &mut Value, now: &str) -> Manner {
             unconditional(input);
             Manner::AsAsked
         }
+        Bug::StaleSweep if transaction(input).any(is_deletion) => Manner::DeletionsFirst,
         Bug::UnfinishedGeneration if key.1.starts_with("SEEN#") && key.1.contains("#0000000000#") => Manner::Never,
         _ => {
             if action == "PutItem" {
@@ -93,6 +99,25 @@ fn checkpoint(bug: Bug, put: &mut Value, now: &str) {
         Bug::CompletedBeforeFetch if open => item["initial_completed"] = json!({"BOOL": true}),
         _ => {}
     }
+}
+
+fn transaction(input: &Value) -> impl Iterator<Item = &Value> {
+    input["TransactItems"].as_array().into_iter().flatten()
+}
+
+/// A tombstone of a sweep.
+fn is_deletion(write: &Value) -> bool {
+    write["Update"]["ExpressionAttributeValues"].get(":read").is_some()
+}
+
+/// A sweep's transaction in two: its deletions, whatever stands there, and its commit.
+pub fn torn(input: &Value) -> [Value; 2] {
+    let (mut deletions, rest): (Vec<Value>, Vec<Value>) = transaction(input).cloned().partition(is_deletion);
+    for deletion in &mut deletions {
+        deletion["Update"]["ConditionExpression"] = json!("t = :read OR attribute_exists(pk)");
+    }
+    // Without the token by which DynamoDB knows one transaction again.
+    [deletions, rest].map(|writes| json!({"TransactItems": writes}))
 }
 
 fn unconditional(put: &mut Value) {

@@ -224,6 +224,7 @@ impl Process {
         let there = match fate {
             Fate::Stray => chance.millis(5_000, 60_000),
             _ if chance.hits(faults.slow) => chance.millis(500, 15_000),
+            _ if deed == Deed::Commit && chance.hits(faults.slow_commit) => chance.millis(500, 15_000),
             _ => chance.millis(1, 12),
         };
         let outlives = matches!(fate, Fate::Stray) || chance.hits(faults.outlives);

@@ -14,6 +14,8 @@ pub struct Scenario {
     /// The worker's slice and its timeout at AWS.
     pub slice: Duration,
     pub timeout: Duration,
+    /// How long a sweep waits for an overtaken worker to be surely gone, if not as long as at AWS.
+    pub second_sweep: Option<Duration>,
     /// Seconds for which a received message is invisible.
     pub visibility: u64,
     pub plan_limit: u32,
@@ -52,6 +54,7 @@ impl Scenario {
             chaos: Duration::from_secs(chance.between(8, 25) * 60),
             slice: Duration::from_secs(chance.of(&[1, 2, 5, 20, 100])),
             timeout: Duration::from_secs(chance.of(&[30, 120, 120])),
+            second_sweep: None,
             visibility: chance.of(&[20, 20, 60, 720]),
             plan_limit: chance.of(&[100, 400, 600]),
             max_page_size: chance.of(&[5, 10, 25, 100]) as usize,
@@ -82,10 +85,14 @@ impl Scenario {
         let faults = match bug {
             // A worker that is overtaken while it is alive and goes on.
             Bug::NoFencing => Faults { slow: 0.05, delivery_twice: 0.6, ..calm },
+            // The same, over its deletions.
+            Bug::StaleSweep => Faults { slow_commit: 0.6, delivery_twice: 0.6, ..calm },
             // A version that is still on its way when the next one is stored.
             Bug::OlderOverNewer => Faults { stray: 0.05, ..calm },
             _ => deadly,
         };
+        let overtakes = matches!(bug, Bug::NoFencing | Bug::StaleSweep);
+        let sweeps = bug == Bug::StaleSweep;
         // Syncs and changes of few records in quick succession.
         let races = bug == Bug::OlderOverNewer;
         Self {
@@ -93,7 +100,9 @@ impl Scenario {
             chaos: Duration::from_secs(15 * 60),
             slice: Duration::from_secs(2),
             timeout: Duration::from_secs(120),
-            visibility: if bug == Bug::NoFencing { 20 } else { 720 },
+            // Nothing that an overtaken worker does takes longer here.
+            second_sweep: sweeps.then_some(Duration::from_secs(40)),
+            visibility: if overtakes { 20 } else { 720 },
             plan_limit: 600,
             max_page_size: 5,
             records: if races { 5 } else { 20 },
@@ -103,13 +112,36 @@ impl Scenario {
             webhooks: true,
             record_events: false,
             skew: 0,
-            pace: if races { 4 } else { 15 },
+            // Its records are deleted without a word, so that only a sweep finds it.
+            other: if sweeps { "accounting" } else { self.other },
+            pace: if races {
+                4
+            } else if sweeps {
+                8
+            } else {
+                15
+            },
             deletes: false,
-            full_reads: bug == Bug::UnfinishedGeneration,
+            full_reads: sweeps || bug == Bug::UnfinishedGeneration,
             relinks: false,
             removals: false,
             strangers: false,
             bug: Some(bug),
+            ..self
+        }
+    }
+
+    /// A world so slow that workers are ended at their timeout, in the midst of whatever they do.
+    pub fn sluggish(self) -> Self {
+        Self {
+            faults: Faults { slow: 0.3, merge_silent: 0.1, ..Faults::default() },
+            chaos: Duration::from_secs(15 * 60),
+            slice: Duration::from_secs(100),
+            timeout: Duration::from_secs(25),
+            visibility: 60,
+            max_page_size: 5,
+            records: 20,
+            full_reads: true,
             ..self
         }
     }

@@ -38,7 +38,7 @@ struct Seen {
     rested: bool,
     sweeping: bool,
     spared: bool,
-    cursor: bool,
+    cursor: Option<String>,
 }
 
 impl Seen {
@@ -55,7 +55,7 @@ impl Seen {
             rested: item["rested"]["BOOL"] == Value::Bool(true),
             sweeping: window["sweep"]["M"].is_object(),
             spared: item["spared"]["S"].is_string(),
-            cursor: window["cursor"]["S"].is_string(),
+            cursor: window["cursor"]["S"].as_str().map(str::to_owned),
         }
     }
 }
@@ -69,13 +69,33 @@ struct Pages {
     claims: u64,
     /// Invocations and the lists that they asked for pages of.
     runs: BTreeSet<(String, String)>,
+    /// Requests under way, by invocation.
+    under_way: HashMap<String, Vec<List>>,
+    /// Cursors that were committed: the page before has been stored. No cursor is given twice.
+    cursors: BTreeSet<String>,
 }
 
 /// A list of records of one account at Merge.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List {
     pub token: String,
     pub path: String,
+}
+
+/// A request for a page of records, by one invocation of a process.
+#[derive(Clone, Debug)]
+pub struct PageCall {
+    pub process: String,
+    pub invocation: u64,
+    pub list: List,
+    /// None for the first page.
+    pub cursor: Option<String>,
+}
+
+impl PageCall {
+    fn run(&self) -> String {
+        format!("{} {}", self.process, self.invocation)
+    }
 }
 
 /// Start of a checkpoint's sort key.
@@ -122,26 +142,39 @@ impl Watch {
         }
     }
 
-    /// I9: an invocation of a process asks for a page of a list of an account's records.
-    pub fn page_asked(&mut self, (process, invocation): (&str, u64), list: &List, at: Duration, plan: u32) {
-        self.pages.runs.insert((format!("{process} {invocation}"), format!("{} {}", list.token, list.path)));
-        let token = &list.token;
-        let calls = self.calls.entry(format!("{process} {token}")).or_default();
+    /// I9: an invocation of a process asks for a page of a list of an account's records. What of note happens by it.
+    pub fn page_asked(&mut self, call: &PageCall, at: Duration, plan: u32) -> Vec<Happening> {
+        let PageCall { process, list, cursor, .. } = call;
+        let run = call.run();
+        self.pages.runs.insert((run.clone(), format!("{} {}", list.token, list.path)));
+        let under_way = self.pages.under_way.entry(run).or_default();
+        let at_once = under_way.iter().any(|other| other.token == list.token && other.path != list.path);
+        under_way.push(list.clone());
+        let ahead = cursor.as_ref().is_some_and(|cursor| !self.pages.cursors.contains(cursor));
+
+        let calls = self.calls.entry(format!("{process} {}", list.token)).or_default();
         let made = within_a_minute(calls, (at, process.to_owned()));
         if made > plan as usize {
             self.broken(format!("I9: {process} asks for {made} pages within a minute under a plan of {plan}"));
         }
+        let happened = [(at_once, Happening::ModelsAtOnce), (ahead, Happening::PageAhead)];
+        happened.into_iter().filter_map(|(so, what)| so.then_some(what)).collect()
     }
 
     /// Whether the page was served.
-    pub fn page_answered(&mut self, served: bool) {
+    pub fn page_answered(&mut self, call: &PageCall, served: bool) {
         *(if served { &mut self.pages.served } else { &mut self.pages.refused }) += 1;
+        if let Some(under_way) = self.pages.under_way.get_mut(&call.run())
+            && let Some(place) = under_way.iter().position(|list| *list == call.list)
+        {
+            under_way.swap_remove(place);
+        }
     }
 
     /// I9, at the end: no page is asked for in vain but, each time that a worker takes a list up, the one in hand and the
     /// one ahead when it is stopped, and the times that a page or cursor is refused before it gives up.
     pub fn asked_in_vain(&mut self) {
-        let Pages { served, refused, committed, claims, ref runs } = self.pages;
+        let Pages { served, refused, committed, claims, ref runs, .. } = self.pages;
         let taken_up = claims + runs.len() as u64;
         if served > committed + 2 * taken_up || refused > 4 * taken_up {
             let what = format!("{served} pages served, {refused} refused, {committed} committed in {taken_up} runs");
@@ -171,6 +204,7 @@ impl Watch {
                         self.put(&put["Item"], &mut happened);
                     }
                     if write["Update"]["ExpressionAttributeValues"].get(":read").is_some() {
+                        self.swept(&write["Update"]);
                         happened.push(Happening::Swept);
                     }
                 }
@@ -241,6 +275,7 @@ impl Watch {
             now.claimed = before.claimed;
         }
         self.checkpoints.insert(key.clone(), now.clone());
+        self.pages.cursors.extend(now.cursor.clone());
         // I4: checkpoints move forward, and within an epoch in one hand.
         let onward = now.n >= before.n && now.pages >= before.pages && now.holder == before.holder;
         if now.epoch < before.epoch || (now.epoch == before.epoch && !onward) {
@@ -255,7 +290,7 @@ impl Watch {
             if before.open && !before.rested {
                 happened.push(Happening::Takeover);
             }
-            if before.open && !now.cursor && !now.sweeping {
+            if before.open && now.cursor.is_none() && !now.sweeping {
                 happened.push(Happening::StartedOver);
             }
         }
@@ -264,6 +299,17 @@ impl Watch {
         }
         if now.spared && !before.spared {
             happened.push(Happening::Spared);
+        }
+    }
+
+    /// I4: whoever was overtaken deletes nothing.
+    fn swept(&mut self, update: &Value) {
+        let values = &update["ExpressionAttributeValues"];
+        let epoch = values[":e"]["N"].as_str().and_then(|text| text.parse::<u64>().ok());
+        let (Some(list), Some(epoch)) = (list_of(&update["Key"]), epoch) else { return };
+        let now = self.checkpoints.get(&list).map_or(0, |seen| seen.epoch);
+        if epoch < now {
+            self.broken(format!("I4: {list:?} is at epoch {now}, and epoch {epoch} deletes {:?}", key(&update["Key"])));
         }
     }
 
@@ -287,11 +333,16 @@ fn within_a_minute(calls: &mut VecDeque<(Duration, String)>, call: (Duration, St
 /// The checkpoint that a record's item belongs to, and the epoch of the worker that writes it.
 fn record_of(item: &Value) -> Option<((String, String), u64)> {
     item["h"]["B"].as_str()?;
-    let (pk, _) = key(item);
+    let epoch = item["e"]["N"].as_str()?.parse().ok()?;
+    Some((list_of(item)?, epoch))
+}
+
+/// The checkpoint that a record belongs to, by its key.
+fn list_of(record: &Value) -> Option<(String, String)> {
+    let (pk, _) = key(record);
     let mut parts = pk.split('#');
     let (account, slug) = (parts.next()?, parts.next()?);
-    let epoch = item["e"]["N"].as_str()?.parse().ok()?;
-    Some(((format!("ACCOUNT#{account}"), format!("{CHECKPOINT}{slug}")), epoch))
+    Some((format!("ACCOUNT#{account}"), format!("{CHECKPOINT}{slug}")))
 }
 
 /// Partition and sort key of an item.

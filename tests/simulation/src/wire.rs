@@ -66,6 +66,11 @@ impl Wire {
                 (Some(refusal), _) => refusal,
                 (None, Manner::AsAsked) => call.run(&sim, &process),
                 (None, Manner::Never) => (200, json!({})),
+                (None, Manner::DeletionsFirst) => {
+                    let [deletions, commit] = planted::torn(&call.input).map(|input| Call { input, ..call.clone() });
+                    let deleted = deletions.run(&sim, &process);
+                    if deleted.0 == 200 { commit.run(&sim, &process) } else { deleted }
+                }
                 (None, Manner::Later) => {
                     tokio::spawn(call.clone().later(sim.clone(), Arc::clone(&process)));
                     (200, json!({}))
