@@ -10,7 +10,7 @@ use shared::domain::ids::{MergeLinkedAccountId, OrganizationId};
 use crate::cli;
 use crate::connection::Connection;
 use crate::failure::Failure;
-use crate::output::{Cell, Output, shown, time, word};
+use crate::output::{Cell, Output, time, word};
 use crate::severity::Severity;
 use crate::walk::Walk;
 

@@ -228,7 +228,7 @@ mod tests {
             (owner(&merge_id), "MERGE/OWNER"),
             (parked(&merge_id, "hash"), "PARKED"),
             (record(id, endpoint, "ID"), "RECORD"),
-            (part(id, endpoint, "ID", "hash", 1), "RECORD"),
+            (part(id, endpoint, "ID", ("hash", None), 1), "RECORD"),
         ] {
             assert_eq!(key.kind(), kind);
         }

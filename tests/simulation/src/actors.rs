@@ -278,7 +278,7 @@ pub async fn provider(sim: Sim) {
 }
 
 /// The provider has more records of a model from now on.
-fn grow(sim: &Sim, model: &str, count: u64) {
+pub fn grow(sim: &Sim, model: &str, count: u64) {
     let (mut world, now) = sim.merge().world();
     let mut settings = world.store.settings.clone();
     *settings.records.entry(model.to_owned()).or_default() += count;

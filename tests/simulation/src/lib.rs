@@ -36,6 +36,7 @@ use std::time::Duration;
 use merge_sandbox::account::Status;
 use serde_json::json;
 use shared::ambient;
+use shared::domain::account::LinkedAccount;
 use shared::domain::endpoint::Rule;
 use shared::domain::message::SyncMode;
 use shared::store::{Store, StoreError};
@@ -161,6 +162,9 @@ async fn live(sim: &Sim) -> Result<(), StoreError> {
     host.redrive();
     tokio::time::sleep(Duration::from_secs(200)).await;
     last_sync(sim, &users, &store).await;
+    if sim.scenario().fleeting {
+        come_and_go(sim, &users, &store).await;
+    }
 
     // 3. Everything comes to rest, and then must be as it should. What had its last receive while there were faults
     // became a dead letter only since.
@@ -215,9 +219,38 @@ async fn last_sync(sim: &Sim, users: &[User], store: &Store) {
         world.set_settings(settings, now);
     }
     sync_all(sim).await;
+    read_in_full(users, store).await;
+}
+
+/// What one sync of Merge's brings to lists that are read in full, the next takes away, a minute or two later.
+async fn come_and_go(sim: &Sim, users: &[User], store: &Store) {
+    let accounts = all_accounts(store).await;
+    let lists: Vec<_> = accounts
+        .iter()
+        .flat_map(|account| full_lists(account).into_iter().map(move |model| (account, model)))
+        .collect();
+    lists.iter().for_each(|(_, model)| actors::grow(sim, model, 3));
+    sync_all(sim).await;
+    read_in_full(users, store).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    for (account, model) in &lists {
+        let path = format!("accounts/{}/delete-records", account.merge_id.as_str());
+        merge::control(sim, &path, json!({"model_id": model, "count": 1_000})).await;
+    }
+    sync_all(sim).await;
+    read_in_full(users, store).await;
+}
+
+/// Models of an account's lists that are read in full.
+fn full_lists(account: &LinkedAccount) -> Vec<String> {
+    let full = follower::endpoints(account).into_iter().filter(|endpoint| endpoint.rule() == Rule::Full);
+    full.map(|endpoint| endpoint.key()).collect()
+}
+
+/// Has everything read in full that is only read so.
+async fn read_in_full(users: &[User], store: &Store) {
     for account in all_accounts(store).await.iter().filter(|account| account.status.connected()) {
-        let full = follower::endpoints(account).into_iter().filter(|endpoint| endpoint.rule() == Rule::Full);
-        let models: Vec<String> = full.map(|endpoint| endpoint.key()).collect();
+        let models = full_lists(account);
         if !models.is_empty()
             && let Some(user) = users.iter().find(|user| user.organization == account.organization.as_str())
         {

@@ -42,6 +42,8 @@ pub struct Scenario {
     pub removals: bool,
     /// Somebody asks about what is not theirs.
     pub strangers: bool,
+    /// At the end, what one sync brings vanishes with the next, minutes later. In no world that is drawn.
+    pub fleeting: bool,
     /// A mistake that is made for the worker.
     pub bug: Option<Bug>,
 }
@@ -73,6 +75,7 @@ impl Scenario {
             relinks: yes(chance),
             removals: chance.below(4) == 0,
             strangers: yes(chance),
+            fleeting: false,
             bug: None,
         }
     }
