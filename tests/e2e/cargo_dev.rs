@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use local_stack::cargo::of_another_package;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use shared::config::tls::http_client;
@@ -33,6 +34,10 @@ fn cargo_dev(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO"));
     // From elsewhere in the workspace: paths are the manifest's, not the caller's.
     command.current_dir(workspace().join("tests")).arg("dev").args(arguments).stdin(Stdio::null());
+    // As in a terminal: what these say is in the fingerprint of a crate under the AWS SDK, which would be built anew.
+    for name in of_another_package() {
+        command.env_remove(name);
+    }
     command
 }
 

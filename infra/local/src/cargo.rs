@@ -159,7 +159,7 @@ impl Drop for Group {
     }
 }
 
-/// Variables by which an outer `cargo run` says things about another package.
+/// Variables by which an outer `cargo run` or `cargo test` says things about another package.
 pub fn of_another_package() -> impl Iterator<Item = OsString> {
     std::env::vars_os().map(|(name, _)| name).filter(|name| {
         let text = name.to_string_lossy();
