@@ -34,7 +34,7 @@ fn cargo_dev(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO"));
     // From elsewhere in the workspace: paths are the manifest's, not the caller's.
     command.current_dir(workspace().join("tests")).arg("dev").args(arguments).stdin(Stdio::null());
-    // As in a terminal: what these say is in the fingerprint of a crate under the AWS SDK, which would be built anew.
+    // As in a terminal: build scripts depend on what these say, and what depends on them would be built anew.
     for name in of_another_package() {
         command.env_remove(name);
     }

@@ -163,7 +163,8 @@ impl Drop for Group {
 pub fn of_another_package() -> impl Iterator<Item = OsString> {
     std::env::vars_os().map(|(name, _)| name).filter(|name| {
         let text = name.to_string_lossy();
-        text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text == "LD_LIBRARY_PATH"
+        let named = matches!(&*text, "LD_LIBRARY_PATH" | "OUT_DIR");
+        named || text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_")
     })
 }
 

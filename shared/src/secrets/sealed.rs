@@ -3,12 +3,11 @@
 
 use std::collections::HashMap;
 
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_sdk_kms::error::ProvideErrorMetadata;
 use aws_sdk_kms::primitives::Blob;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -34,19 +33,15 @@ impl TokenCipher {
     /// Seals bytes of any length.
     pub async fn seal(&self, bytes: &[u8]) -> Result<Sealed, SecretsError> {
         let mut key = Zeroizing::new([0; KEY]);
-        SystemRandom::new().fill(&mut *key).map_err(|_| broken())?;
-        let cipher = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*key).map_err(|_| broken())?);
-        let mut nonce = [0; NONCE_LEN];
-        SystemRandom::new().fill(&mut nonce).map_err(|_| broken())?;
+        aws_lc_rs::rand::fill(&mut *key).map_err(|_| broken())?;
+        let cipher = RandomizedNonceKey::new(&AES_256_GCM, &*key).map_err(|_| broken())?;
         let mut text = bytes.to_vec();
-        cipher
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::empty(), &mut text)
-            .map_err(|_| broken())?;
+        let nonce = cipher.seal_in_place_append_tag(Aad::empty(), &mut text).map_err(|_| broken())?;
         let encrypt = self.client.encrypt().key_id(&self.key).plaintext(Blob::new(key.to_vec()));
         let answer = encrypt.set_encryption_context(Some(context())).send().await;
         let answer = answer.map_err(|error| SecretsError::Kms(error.into()))?;
         let key = answer.ciphertext_blob.map(Blob::into_inner).ok_or_else(broken)?;
-        Ok(Sealed { key: STANDARD.encode(key), nonce: STANDARD.encode(nonce), text: STANDARD.encode(text) })
+        Ok(Sealed { key: STANDARD.encode(key), nonce: STANDARD.encode(nonce.as_ref()), text: STANDARD.encode(text) })
     }
 
     /// Opens what was sealed with this key.
@@ -60,7 +55,7 @@ impl TokenCipher {
             _ => SecretsError::Kms(error.into()),
         })?;
         let key = Zeroizing::new(answer.plaintext.map(Blob::into_inner).unwrap_or_default());
-        let cipher = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).map_err(|_| SecretsError::WrongContext)?);
+        let cipher = RandomizedNonceKey::new(&AES_256_GCM, &key).map_err(|_| SecretsError::WrongContext)?;
         let nonce: [u8; NONCE_LEN] = decoded(&sealed.nonce)?.try_into().map_err(|_| SecretsError::WrongContext)?;
         let mut text = decoded(&sealed.text)?;
         let nonce = Nonce::assume_unique_for_key(nonce);
