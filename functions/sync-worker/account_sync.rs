@@ -30,8 +30,8 @@ use super::{
     state::{self, Findings, Trigger},
 };
 
-/// Models fetched side by side: more than the five that use the largest plan's ten pages a second at half a second a page.
-const MODELS_AT_ONCE: usize = 6;
+/// Models fetched side by side: at half a second a page, eight of the ten pages a second that the largest plan allows.
+const MODELS_AT_ONCE: usize = 4;
 
 /// Which of Merge's answers a run needs anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

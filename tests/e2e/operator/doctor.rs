@@ -135,7 +135,7 @@ fn a_token_that_does_not_open_is_named() {
         tether(system, &[&rotate[..], &["--dry-run"]].concat()).await.expect(FINE);
         assert!(!std::path::Path::new(&path).exists(), "a dry run leaves nothing");
         let said = tether(system, &[&rotate[..], &["--yes"]].concat()).await.expect(3).value();
-        assert_eq!(said, serde_json::json!({"reencrypted": 0, "done_before": 0, "refused": 1}));
+        assert_eq!(said, serde_json::json!({"reencrypted": 0, "done_before": 0, "refused": 1, "left": 0}));
         system.tables().set(&pk, &sk, "status", AttributeValue::S("DELETED".to_owned())).await;
         assert_eq!(of_account(system, &account).await, (FINE, Default::default()), "nobody needs it any more");
         system.tables().set(&pk, &sk, "status", AttributeValue::S("COMPLETE".to_owned())).await;

@@ -86,7 +86,7 @@ fn a_link_is_given_for_accounts_whose_token_is_of_no_use() {
         set(unknown, "merge_id", AttributeValue::S("3f1d3a52-6a0e-4f1c-9b1e-2a5a7a1c0d11".to_owned())).await;
 
         let inbox = ["inbox", "--organization", organization, "--links", "--json"];
-        let tasks = tether_that_may_say(system, &inbox, &["link token"]).await.expect(0).lines();
+        let tasks = tether_that_may_say(system, &inbox, &["link token"]).await.expect(3).lines();
         let linked = |account: &Connected| {
             let task = tasks.iter().find(|task| task["account"] == account.id.as_str()).expect("a task");
             task["reconnect_link"].as_str().is_some_and(|link| link.starts_with("http"))
