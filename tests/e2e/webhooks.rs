@@ -211,7 +211,7 @@ fn checklist_12_a_monstrous_body_costs_little_and_means_nothing_before_its_signa
             for (what, body) in &bodies {
                 assert_eq!(post(system, body, Some(&signed(body, KEY))).await, 200, "{what}");
             }
-            assert_eq!(system.counted("WebhookIgnored"), bodies.len() as u64);
+            assert!(system.counted("WebhookIgnored") >= bodies.len() as u64);
             let peak = system.peak_memory("webhook");
             // The function has 256 MB: the event, its body decoded, and the process itself fit several times.
             assert!(peak < 128 << 20, "{} MB", peak >> 20);
