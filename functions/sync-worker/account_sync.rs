@@ -354,13 +354,3 @@ async fn go_on_later(
     asked.worker.queue.send(&Message::new(account.merge_id.clone(), work)).await?;
     Ok(())
 }
-
-/// The trouble that a refusal by Merge stands for.
-pub fn trouble_of(error: &MergeError, key_refused: bool) -> TroubleCode {
-    match error.kind() {
-        ErrorKind::Unauthorized if key_refused => TroubleCode::ApiKeyRefused,
-        ErrorKind::Unauthorized => TroubleCode::AccountTokenRefused,
-        ErrorKind::RateLimited | ErrorKind::Unavailable => TroubleCode::MergeUnavailable,
-        _ => TroubleCode::ContractBroken,
-    }
-}

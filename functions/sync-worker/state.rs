@@ -19,7 +19,7 @@ use shared::{
         sync_status::{self, SyncState, SyncStatus},
         window::Checkpoint,
     },
-    merge::{AccountDetails, MergeError, Retry},
+    merge::{AccountDetails, ErrorKind, MergeError, Retry},
     store::{
         accounts::Change,
         events::{Event, EventKind, SYSTEM},
@@ -29,7 +29,6 @@ use shared::{
 
 use super::{
     WorkError, Worker,
-    account_sync::trouble_of,
     announce::{add_event, announce},
     endpoint_sync::{End, Report},
     known,
@@ -176,24 +175,30 @@ pub async fn hold_back(
 ) -> Result<(), WorkError> {
     telemetry::count_by(Metric::MergeError, error.label(), 1);
     tracing::warn!(account = %account.id, error = telemetry::chain(error), "Merge does not serve this account now");
-    // A 401 blames the key or the token: the key alone can be asked.
-    let key_refused = match error.kind() {
-        shared::merge::ErrorKind::Unauthorized => {
-            let listed = worker.merge.linked_account(&account.merge_id).await;
-            listed.is_err_and(|error| error.is_api_key_refused())
-        }
-        _ => false,
-    };
-    if key_refused {
-        telemetry::count(Metric::MergeApiKeyRefused, 1);
-    }
-    findings.trouble = Some(trouble_of(error, key_refused));
+    findings.trouble = Some(trouble_of(worker, account, error).await);
     let pause = match error.retry() {
         Retry::After(pause) => pause,
         Retry::Backoff | Retry::Never => DEFAULT_PAUSE,
     };
     findings.resume_at = worker.now().checked_add(SignedDuration::try_from(pause).unwrap_or(SignedDuration::MAX)).ok();
     Ok(())
+}
+
+/// The trouble that a refusal by Merge stands for.
+async fn trouble_of(worker: &Worker, account: &LinkedAccount, error: &MergeError) -> TroubleCode {
+    match error.kind() {
+        // A 401 blames the key or the token: a call with the key alone tells, if it is answered. Else nobody is to blame.
+        ErrorKind::Unauthorized => match worker.merge.linked_account(&account.merge_id).await {
+            Ok(_) => TroubleCode::AccountTokenRefused,
+            Err(error) if error.is_api_key_refused() => {
+                telemetry::count(Metric::MergeApiKeyRefused, 1);
+                TroubleCode::ApiKeyRefused
+            }
+            Err(_) => TroubleCode::MergeUnavailable,
+        },
+        ErrorKind::RateLimited | ErrorKind::Unavailable => TroubleCode::MergeUnavailable,
+        _ => TroubleCode::ContractBroken,
+    }
 }
 
 /// Writes what a run found, if it differs from what stands. `checkpoints`: `None` when nothing was fetched. Answers the

@@ -253,6 +253,32 @@ fn checklist_33_a_refused_api_key_blames_no_account_and_starts_no_storm() {
 }
 
 #[test]
+fn while_nobody_can_tell_whether_key_or_token_was_refused_no_customer_is_told_to_reconnect() {
+    alone(Setup::default, async |system| {
+        let api = system.api("org_unclear").await;
+        let account = system.connect_and_sync(&api, "hris", "bamboohr").await;
+        system.webhooks_settled().await;
+        system.idle().await;
+        let list = "/api/hris/v1/linked-accounts";
+        system.sandbox().post("/faults", json!({"route": format!("GET {list}"), "status": 503})).await;
+        system.sandbox().post("/faults", json!({"route": "GET /api/hris/v1/sync-status", "status": 401})).await;
+        api.post(&format!("/v1/linked-accounts/{}/sync", account.id), json!({}), 202).await;
+        until("the refusal shows", BOUND, async || {
+            let health = api.account(&account.id).await["health"].clone();
+            if health["state"] == "healthy" { Err(health.to_string()) } else { Ok(()) }
+        })
+        .await;
+        assert!(calls(system, list).await.iter().any(|call| call.1 == 503), "the list was asked in vain");
+        let health = api.account(&account.id).await["health"].clone();
+        assert_eq!(
+            (&health["state"], &health["reason"]),
+            (&json!("degraded"), &json!("merge_unavailable")),
+            "{health}"
+        );
+    });
+}
+
+#[test]
 fn checklist_34_after_a_429_merge_is_not_called_before_it_allows_it() {
     alone(Setup::default, async |system| {
         let api = system.api("org_limited").await;
