@@ -25,13 +25,11 @@ use super::{
     deletion,
     endpoint_sync::{End, EndpointSync, Readable, Report},
     known,
+    lanes::{self, Lanes},
     page_fetch::take_budget,
     parking, signals,
     state::{self, Findings, Trigger},
 };
-
-/// Models fetched side by side: at half a second a page, eight of the ten pages a second that the largest plan allows.
-const MODELS_AT_ONCE: usize = 4;
 
 /// Which of Merge's answers a run needs anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,7 +188,8 @@ async fn run(asked: Run<'_>, mut account: LinkedAccount, pages_before: u64) -> R
         }
     }
     if let Some(error) = findings.backpressure.take() {
-        state::hold_back(worker, &account, &error, &mut findings).await?;
+        let trouble = state::trouble_of(worker, &account, &error).await;
+        state::hold_back(worker, &account, &error, trouble, &mut findings);
     }
     let out_of_time = reports.iter().any(|report| matches!(report.end, End::OutOfTime));
     findings.chain_moves = out_of_time;
@@ -207,18 +206,22 @@ async fn run(asked: Run<'_>, mut account: LinkedAccount, pages_before: u64) -> R
 /// gone; then nothing calls for it any more.
 pub async fn put_off(worker: &Worker, account: &LinkedAccount, error: &MergeError) -> Result<(), WorkError> {
     let mut findings = Findings::default();
-    let standing = match error.kind() {
-        ErrorKind::Unauthorized => absence::look(worker, account).await?.ok(),
+    let listed = match error.kind() {
+        ErrorKind::Unauthorized => Some(absence::look(worker, account).await?),
         _ => None,
     };
-    match standing {
-        Some(Standing::Gone) => return signals::gone(worker, account).await,
+    match listed {
+        Some(Ok(Standing::Gone)) => return signals::gone(worker, account).await,
         // Neither the account nor its token is to blame before that is certain.
-        Some(Standing::Missing(look_at)) => {
+        Some(Ok(Standing::Missing(look_at))) => {
             findings.trouble = Some(TroubleCode::MergeUnavailable);
             findings.resume_at = Some(look_at);
         }
-        Some(Standing::Listed(_)) | None => state::hold_back(worker, account, error, &mut findings).await?,
+        Some(listed) => state::hold_back(worker, account, error, state::refused(&listed), &mut findings),
+        None => {
+            let trouble = state::trouble_of(worker, account, error).await;
+            state::hold_back(worker, account, error, trouble, &mut findings);
+        }
     }
     let of = AccountRef { organization: account.organization.clone(), account: account.id };
     state::save(worker, &of, None, &[], findings).await?;
@@ -285,6 +288,7 @@ async fn fetch(
     let worker = asked.worker;
     let filter = &worker.settings.models.filter;
     let budget = worker.budget(account.id);
+    let lanes = &Lanes::new();
     let mut met = HashSet::new();
     let (facts, now) = (&account.facts, worker.now());
     let rests = |slug: &str| !asked.insists && facts.unreadable.get(slug).is_some_and(|list| list.retry_at > now);
@@ -308,15 +312,19 @@ async fn fetch(
                 of: asked.of,
                 token,
                 budget: &budget,
+                lanes,
                 invocation: asked.invocation,
                 endpoint,
                 again: facts.unreadable.contains_key(&slug),
                 deletions_held,
             };
             let full_since = facts.full_read.as_ref().and_then(|read| read.since_for(&slug));
-            async move { sync.run(checkpoint, &readable, full_since).await }
+            async move {
+                let _lane = lanes.enter().await;
+                sync.run(checkpoint, &readable, full_since).await
+            }
         });
-        let level: Vec<Report> = level.buffer_unordered(MODELS_AT_ONCE).try_collect().await?;
+        let level: Vec<Report> = level.buffer_unordered(lanes::MOST).try_collect().await?;
         let after = level.iter().filter_map(|report| Some((report.endpoint.slug(), report.checkpoint.clone()?)));
         checkpoints.extend(after);
         reports.extend(level);

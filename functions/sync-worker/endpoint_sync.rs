@@ -18,7 +18,9 @@ use shared::{
 };
 
 use super::{
-    Invocation, WorkError, Worker, nested_sync,
+    Invocation, WorkError, Worker,
+    lanes::Lanes,
+    nested_sync,
     page_fetch::PageFault,
     page_write::{self, Written},
     sweep::{Step, Sweeper},
@@ -30,6 +32,7 @@ pub struct EndpointSync<'a> {
     pub of: &'a AccountRef,
     pub token: &'a AccountToken,
     pub budget: &'a RateBudget,
+    pub lanes: &'a Lanes,
     pub invocation: &'a Invocation,
     pub endpoint: &'static Endpoint,
     /// It was broken when it was last tried.
@@ -142,8 +145,8 @@ impl EndpointSync<'_> {
         Ok(claimed)
     }
 
-    /// Leaves the endpoint in good order: every put of this worker is committed or was never begun, so that whoever goes
-    /// on need not doubt them.
+    /// Leaves the endpoint in good order: every put of this worker is committed or was never begun, so that whoever
+    /// goes on need not doubt them.
     async fn rest(&self, mut report: Report) -> Result<Report, WorkError> {
         if let Some(checkpoint) = report.checkpoint.clone().filter(|c| c.window.is_some() && !c.rested) {
             let rested = Checkpoint { rested: true, ..checkpoint.clone() };

@@ -12,6 +12,7 @@ mod deletion;
 mod endpoint_sync;
 mod held;
 mod known;
+mod lanes;
 mod nested_sync;
 mod outcome;
 mod page_fetch;
@@ -123,8 +124,8 @@ impl Worker {
         ambient::now()
     }
 
-    /// Compares a record with what Merge publishes. What differs is counted and told once in a process: the first record
-    /// of a page is looked at, so every page of every sync would say the same.
+    /// Compares a record with what Merge publishes. What differs is counted and told once in a process: the first
+    /// record of a page is looked at, so every page of every sync would say the same.
     fn look_for_drift(&self, endpoint: &'static Endpoint, record: &str) {
         let Some(contract) = Contract::of(endpoint) else { return };
         for drift in contract.drift(record) {
@@ -193,7 +194,8 @@ fn failed(record: &SqsMessage, why: &str) -> Duration {
     Duration::from_secs(5) * 4_u32.saturating_pow(receives(record).clamp(1, 5) - 1)
 }
 
-/// A message waits as long as Merge says, or longer each time. `None`: no more; the next one of its kind comes by itself.
+/// A message waits as long as Merge says, or longer each time. `None`: no more; the next one of its kind comes by
+/// itself.
 fn waits(worker: &Worker, record: &SqsMessage, error: &MergeError) -> Option<Duration> {
     let (tries, error_text) = (receives(record), telemetry::chain(error));
     if tries >= TRIES {

@@ -1,5 +1,5 @@
-//! Fetching one page: within the account's allowance, with the window's bounds, and with Merge's refusals sorted by what
-//! follows from them.
+//! Fetching one page: within the account's allowance, with the window's bounds, and with Merge's refusals sorted by
+//! what follows from them.
 
 use jiff::{SignedDuration, Timestamp};
 use shared::{
@@ -63,7 +63,10 @@ impl EndpointSync<'_> {
         for attempt in 1.. {
             take_budget(self.worker, self.budget).await.map_err(PageFault::NotBefore)?;
             let error = match self.worker.merge.records_page(self.token, &request).await {
-                Ok(page) => return Ok(page),
+                Ok(page) => {
+                    self.lanes.open();
+                    return Ok(page);
+                }
                 Err(error) => error,
             };
             match error.kind() {

@@ -167,37 +167,42 @@ fn measure_lag(worker: &Worker, account: &LinkedAccount, finished: Timestamp) {
 }
 
 /// Merge does not serve us: notes why, and when to try again.
-pub async fn hold_back(
+pub fn hold_back(
     worker: &Worker,
     account: &LinkedAccount,
     error: &MergeError,
+    trouble: TroubleCode,
     findings: &mut Findings,
-) -> Result<(), WorkError> {
+) {
     telemetry::count_by(Metric::MergeError, error.label(), 1);
     tracing::warn!(account = %account.id, error = telemetry::chain(error), "Merge does not serve this account now");
-    findings.trouble = Some(trouble_of(worker, account, error).await);
+    findings.trouble = Some(trouble);
     let pause = match error.retry() {
         Retry::After(pause) => pause,
         Retry::Backoff | Retry::Never => DEFAULT_PAUSE,
     };
     findings.resume_at = worker.now().checked_add(SignedDuration::try_from(pause).unwrap_or(SignedDuration::MAX)).ok();
-    Ok(())
 }
 
 /// The trouble that a refusal by Merge stands for.
-async fn trouble_of(worker: &Worker, account: &LinkedAccount, error: &MergeError) -> TroubleCode {
+pub async fn trouble_of(worker: &Worker, account: &LinkedAccount, error: &MergeError) -> TroubleCode {
     match error.kind() {
-        // A 401 blames the key or the token: a call with the key alone tells, if it is answered. Else nobody is to blame.
-        ErrorKind::Unauthorized => match worker.merge.linked_account(&account.merge_id).await {
-            Ok(_) => TroubleCode::AccountTokenRefused,
-            Err(error) if error.is_api_key_refused() => {
-                telemetry::count(Metric::MergeApiKeyRefused, 1);
-                TroubleCode::ApiKeyRefused
-            }
-            Err(_) => TroubleCode::MergeUnavailable,
-        },
+        ErrorKind::Unauthorized => refused(&worker.merge.linked_account(&account.merge_id).await),
         ErrorKind::RateLimited | ErrorKind::Unavailable => TroubleCode::MergeUnavailable,
         _ => TroubleCode::ContractBroken,
+    }
+}
+
+/// What a 401 refused: the key or the account's token. A call with the key alone tells, if it is answered; else nobody
+/// is to blame.
+pub fn refused<T>(with_key_alone: &Result<T, MergeError>) -> TroubleCode {
+    match with_key_alone {
+        Ok(_) => TroubleCode::AccountTokenRefused,
+        Err(error) if error.is_api_key_refused() => {
+            telemetry::count(Metric::MergeApiKeyRefused, 1);
+            TroubleCode::ApiKeyRefused
+        }
+        Err(_) => TroubleCode::MergeUnavailable,
     }
 }
 
