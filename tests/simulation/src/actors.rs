@@ -45,7 +45,7 @@ impl User {
                 None => self.connect(left).await,
                 Some(account) if account.status.connected() => match choice {
                     0..=14 if scenario.relinks => self.reconnect(&account).await,
-                    15..=22 if scenario.deletes => {
+                    15..=18 if scenario.deletes => {
                         self.disconnect(&account).await;
                         left = true;
                     }
@@ -54,7 +54,7 @@ impl User {
                     _ => {}
                 },
                 // Repeats what may have been lost; or links again while the last account is still going.
-                Some(account) if choice < 30 => self.disconnect(&account).await,
+                Some(account) if choice < 10 => self.disconnect(&account).await,
                 Some(_) if choice < 60 => self.connect(left).await,
                 Some(_) => {}
             }

@@ -1,5 +1,5 @@
-//! Happenings: how often each thing happened that a run is there for. A fault that never fires is a check that cannot fail,
-//! so the fixed seeds together must have seen every one.
+//! Happenings: how often each thing happened that a run is there for. A fault that never fires is a check that cannot
+//! fail, so the fixed seeds together must have seen every one.
 
 use std::collections::BTreeMap;
 

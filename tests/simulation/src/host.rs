@@ -276,8 +276,8 @@ impl Host {
         });
     }
 
-    /// Runs the poller for a minute, which queues so many accounts at most; `None` when it failed, or died because it took
-    /// longer than `most`.
+    /// Runs the poller for a minute, which queues so many accounts at most; `None` when it failed, or died because it
+    /// took longer than `most`.
     pub async fn poll(&self, scheduled_time: Timestamp, most: Duration, rate: Option<usize>) -> Option<Polled> {
         let tick = Tick { scheduled_time };
         let deadline = Instant::now() + Duration::from_secs(50);

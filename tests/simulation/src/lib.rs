@@ -1,6 +1,7 @@
 //! The simulation: the production handlers of worker, poller, webhook, exchange, relink and delete on one thread, under
-//! a clock that moves only when everybody waits. The AWS SDK's HTTP client and Merge's transport are answered in process,
-//! and at each effect the dice of the seed say what goes wrong. Then faults stop, and what must hold is looked at.
+//! a clock that moves only when everybody waits. The AWS SDK's HTTP client and Merge's transport are answered in
+//! process, and at each effect the dice of the seed say what goes wrong. Then faults stop, and what must hold is looked
+//! at.
 //!
 //! One seed is one run: [`run`] twice with one seed gives the same fingerprint.
 
@@ -72,7 +73,8 @@ pub fn run(seed: u64, shown: bool) -> Outcome {
     run_in(seed, shown, |scenario| scenario)
 }
 
-/// A handler's work is deep here: below it lies the AWS SDK, and below its connection the emulator, none of it optimised.
+/// A handler's work is deep here: below it lies the AWS SDK, and below its connection the emulator, none of it
+/// optimised.
 const STACK: usize = 16 << 20;
 
 /// Runs one seed in a world that is adjusted first.
@@ -93,8 +95,8 @@ pub fn timed_in(
     })
 }
 
-/// What this thread has had of a processor so far. A run lives on one thread, so that this is its own time, however much
-/// else the machine does.
+/// What this thread has had of a processor so far. A run lives on one thread, so that this is its own time, however
+/// much else the machine does.
 fn processor_time() -> Option<Duration> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
@@ -126,8 +128,13 @@ async fn live(sim: &Sim) -> Result<(), StoreError> {
     let host = Host::new(sim);
     let store = machine::quiet_store(sim);
     let user = |organization, category| User { sim: sim.clone(), host: host.clone(), organization, category };
-    let users =
-        [user(ORGANIZATIONS[0], "hris"), user(ORGANIZATIONS[0], sim.scenario().other), user(ORGANIZATIONS[1], "hris")];
+    let mut users = vec![
+        user(ORGANIZATIONS[0], "hris"),
+        user(ORGANIZATIONS[0], sim.scenario().other),
+        user(ORGANIZATIONS[1], "hris"),
+    ];
+    users.rotate_left(sim.scenario().first_user);
+    users.truncate(sim.scenario().users);
     sim.watch().secret("dev-api-key");
     sim.watch().secret("dev-webhook-key");
 

@@ -202,8 +202,8 @@ fn token_of(request: &Request<Bytes>) -> Option<&str> {
     request.headers().get("x-account-token")?.to_str().ok()
 }
 
-/// The page of records that a request asks for; `None` for any other. Notes when Merge's data moved since the first page
-/// of the list.
+/// The page of records that a request asks for; `None` for any other. Notes when Merge's data moved since the first
+/// page of the list.
 fn paged(sim: &Sim, process: &Process, request: &Request<Bytes>) -> Option<PageCall> {
     let token = token_of(request)?.to_owned();
     let mut segments = request.uri().path().strip_prefix("/api/")?.split('/');

@@ -34,6 +34,9 @@ pub struct Scenario {
     pub skew: u64,
     /// Category of the second system of the first organization.
     pub other: &'static str,
+    /// How many users live in the world, each with a system, and which of the three comes first.
+    pub users: usize,
+    pub first_user: usize,
     /// How often, on average, something happens at Merge and to each user, in seconds.
     pub pace: u64,
     pub deletes: bool,
@@ -49,18 +52,19 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// Most worlds are small and short, so that thousands can be seen; some are not.
     pub fn of(chance: &mut Chance) -> Self {
         let yes = |chance: &mut Chance| chance.below(2) == 1;
         Self {
             faults: chance.faults(),
-            chaos: Duration::from_secs(chance.between(8, 25) * 60),
+            chaos: Duration::from_secs(chance.of(&[3, 4, 5, 6, 8, 20]) * 60),
             slice: Duration::from_secs(chance.of(&[1, 2, 5, 20, 100])),
             timeout: Duration::from_secs(chance.of(&[30, 120, 120])),
             second_sweep: None,
             visibility: chance.of(&[20, 20, 60, 720]),
             plan_limit: chance.of(&[100, 400, 600]),
             max_page_size: chance.of(&[5, 10, 25, 100]) as usize,
-            records: chance.of(&[0, 3, 20, 60]),
+            records: chance.of(&[0, 3, 3, 12, 40]),
             sync_duration_ms: chance.of(&[500, 4_000, 20_000]),
             sync_interval_ms: chance.of(&[150_000, 300_000, 600_000]),
             changes_at_bound: chance.below(3) == 0,
@@ -69,8 +73,10 @@ impl Scenario {
             record_events: yes(chance),
             skew: chance.of(&[0, 0, 30, 600]),
             other: chance.of(&["accounting", "ats", "crm"]),
-            pace: chance.of(&[15, 60]),
-            deletes: yes(chance),
+            users: chance.of(&[1, 1, 1, 3]),
+            first_user: chance.below(3) as usize,
+            pace: chance.of(&[15, 30, 60]),
+            deletes: chance.below(3) == 0,
             full_reads: yes(chance),
             relinks: yes(chance),
             removals: chance.below(4) == 0,
@@ -117,6 +123,7 @@ impl Scenario {
             skew: 0,
             // Its records are deleted without a word, so that only a sweep finds it.
             other: if sweeps { "accounting" } else { self.other },
+            users: 3,
             pace: if races {
                 4
             } else if sweeps {
@@ -138,6 +145,7 @@ impl Scenario {
     pub fn sluggish(self) -> Self {
         Self {
             faults: Faults { slow: 0.3, merge_silent: 0.1, ..Faults::default() },
+            users: 3,
             chaos: Duration::from_secs(15 * 60),
             slice: Duration::from_secs(100),
             timeout: Duration::from_secs(25),
@@ -151,6 +159,7 @@ impl Scenario {
 
     /// The smallest world: nothing goes wrong.
     pub fn calm(mut self) -> Self {
+        self.users = 3;
         self.faults = Faults::default();
         self.skew = 0;
         self.visibility = 720;

@@ -1,5 +1,5 @@
-//! Tally: what the functions have used of AWS and of Merge, in requests and in DynamoDB's units, and when each account was
-//! last asked about. Reads are measured by the JSON of their answers, which is larger than the items themselves.
+//! Tally: what the functions have used of AWS and of Merge, in requests and in DynamoDB's units, and when each account
+//! was last asked about. Reads are measured by the JSON of their answers, which is larger than the items themselves.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

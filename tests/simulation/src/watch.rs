@@ -171,8 +171,8 @@ impl Watch {
         }
     }
 
-    /// I9, at the end: no page is asked for in vain but, each time that a worker takes a list up, the one in hand and the
-    /// one ahead when it is stopped, and the times that a page or cursor is refused before it gives up.
+    /// I9, at the end: no page is asked for in vain but, each time that a worker takes a list up, the one in hand and
+    /// the one ahead when it is stopped, and the times that a page or cursor is refused before it gives up.
     pub fn asked_in_vain(&mut self) {
         let Pages { served, refused, committed, claims, ref runs, .. } = self.pages;
         let taken_up = claims + runs.len() as u64;

@@ -1,5 +1,5 @@
-//! The wheel: many accounts of mixed poll classes for days, without a webhook. Are all of them looked at in their class's
-//! interval, at which cost, and what happens when pollers are missing, late, doubled or killed?
+//! The wheel: many accounts of mixed poll classes for days, without a webhook. Are all of them looked at in their
+//! class's interval, at which cost, and what happens when pollers are missing, late, doubled or killed?
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -126,8 +126,8 @@ impl Wheel {
         assert!(answer.is_some_and(|(status, _)| status < 300), "the exchange");
     }
 
-    /// What makes an account one of its class: how often Merge syncs it, whether its webhooks arrive, whether it rests. From
-    /// here on no sync runs by itself: every poll is an idle one.
+    /// What makes an account one of its class: how often Merge syncs it, whether its webhooks arrive, whether it rests.
+    /// From here on no sync runs by itself: every poll is an idle one.
     async fn settle(&mut self) {
         let (store, now) = (machine::quiet_store(&self.sim), self.sim.now());
         for (class, account, token) in &mut self.accounts {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use simulation::{Bug, Happening, Happenings, Outcome, Scenario, run, run_in, timed_in};
 
 /// Seeds in which everything must hold.
-const SEEDS: Range<u64> = 1..25;
+const SEEDS: Range<u64> = 1..49;
 
 /// Worlds in which each planted bug is looked for, one after the other.
 const PLANTED: Range<u64> = 1..5;

@@ -1,6 +1,6 @@
 //! The time wheel in simulated time: three hundred accounts of mixed poll classes and not one webhook. Every account is
-//! looked at in its class's interval, an idle look writes nothing, and whatever happens to the poller, nobody is forgotten.
-//! What a look costs is counted, printed, and extrapolated in `docs/cost-of-polling.md`.
+//! looked at in its class's interval, an idle look writes nothing, and whatever happens to the poller, nobody is
+//! forgotten. What a look costs is counted, printed, and extrapolated in `docs/cost-of-polling.md`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -140,8 +140,8 @@ fn costs(wheel: &Wheel, queued: u64) {
     writeln!(report, "| by | service | request | per look | units per look |").expect("text");
     writeln!(report, "|---|---|---|---|---|").expect("text");
     for ((process, service, action), used) in &tally.aws {
-        // The poller's own reads and its note, and the census's reading of the slots, are there however many accounts there
-        // are.
+        // The poller's own reads and its note, and the census's reading of the slots, are there however many accounts
+        // there are.
         let census = process == "worker" && action == CENSUS;
         let fixed = census || process == "front" && service == "DynamoDB" && action != "Query due";
         let (requests, units) = (used.requests as f64 / looks, used.units / looks);
