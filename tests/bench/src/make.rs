@@ -59,7 +59,7 @@ pub fn python(root: &Path) -> Result<PathBuf, String> {
         run(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
     }
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
-    run(Command::new(&interpreter).args(pip).arg(root.join("tests/bench/python/requirements.txt")))?;
+    run(Command::new(&interpreter).args(pip).arg(root.join("tests/bench/python/requirements.lock")))?;
     Ok(interpreter)
 }
 
