@@ -211,7 +211,10 @@ fn checklist_12_a_monstrous_body_costs_little_and_means_nothing_before_its_signa
             for (what, body) in &bodies {
                 assert_eq!(post(system, body, Some(&signed(body, KEY))).await, 200, "{what}");
             }
-            assert!(system.counted("WebhookIgnored") >= bodies.len() as u64);
+            // The worker may have counted the event by now, whose account nobody has.
+            let kinds = ["unreadable", "no_hook", "no_account", "unknown_event"];
+            let meaningless: u64 = kinds.iter().map(|kind| system.counted_by("WebhookIgnored", kind)).sum();
+            assert_eq!(meaningless, bodies.len() as u64);
             let peak = system.peak_memory("webhook");
             // The function has 256 MB: the event, its body decoded, and the process itself fit several times.
             assert!(peak < 128 << 20, "{} MB", peak >> 20);

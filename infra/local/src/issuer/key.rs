@@ -1,6 +1,7 @@
 //! The issuer's key: one RSA key pair that signs every token, kept in a file when the stack keeps data.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
@@ -23,16 +24,14 @@ pub(super) struct SigningKey {
 impl SigningKey {
     /// Reads the key from `data_dir`, or makes one and, with a directory, stores it for the next start.
     pub fn load(data_dir: Option<&Path>) -> Result<Self, IssuerError> {
-        let file = data_dir.map(|directory| directory.join(FILE));
-        let pem = match file.as_deref().filter(|file| file.exists()) {
-            Some(file) => std::fs::read_to_string(file).map_err(IssuerError::KeyFile)?,
-            None => {
+        let pem = match data_dir.map(|directory| directory.join(FILE)) {
+            Some(file) if file.exists() => std::fs::read_to_string(file).map_err(IssuerError::KeyFile)?,
+            Some(file) => {
                 let pem = generate()?;
-                if let Some(file) = &file {
-                    store(file, &pem).map_err(IssuerError::KeyFile)?;
-                }
+                store(&file, &pem).map_err(IssuerError::KeyFile)?;
                 pem
             }
+            None => of_this_process()?,
         };
         let key = EncodingKey::from_rsa_pem(pem.as_bytes())?;
         let mut public = Jwk::from_encoding_key(&key, Algorithm::RS256)?;
@@ -52,6 +51,17 @@ impl SigningKey {
 
     pub fn public(&self) -> JwkSet {
         JwkSet { keys: vec![self.public.clone()] }
+    }
+}
+
+/// The key of every stack in this process that keeps nothing: making one takes long without optimisation, and tests
+/// start a hundred stacks. None takes another's token for its own, since it names its issuer.
+fn of_this_process() -> Result<String, IssuerError> {
+    static MADE: Mutex<Option<String>> = Mutex::new(None);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*made {
+        Some(pem) => Ok(pem.clone()),
+        None => Ok(made.insert(generate()?).clone()),
     }
 }
 
