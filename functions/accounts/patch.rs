@@ -1,5 +1,5 @@
-//! Patches: what people say about an account themselves. Its name; that they know of its duplicates, or of an issue; and that
-//! a relink to another system was meant so.
+//! Patches: what people say about an account themselves. Its name; that they know of its duplicates, or of an issue;
+//! and that a relink to another system was meant so.
 
 use std::collections::BTreeSet;
 
@@ -84,7 +84,8 @@ pub async fn patch(
         store.add_event(id, event, ambient::uuid(), accounts.retention.history).await?;
     }
 
-    // 3. What was held back meanwhile is found by reading everything again. A poll would do it, too; this makes it soon,
+    // 3. What was held back meanwhile is found by reading everything again. A poll would do it, too; this makes it
+    // soon,
     //    and a repeat makes up for a message that was not queued.
     if let Some(read) = account.facts.full_read.as_ref().filter(|_| release) {
         sync::send(accounts, &account, SyncMode::Full, Vec::new(), read.since, ambient::uuid()).await?;
@@ -116,7 +117,8 @@ impl Wanted {
         })
     }
 
-    /// Changes what differs; the events. 409 if the account leads elsewhere than to what is meant: it is not to be written.
+    /// Changes what differs; the events. 409 if the account leads elsewhere than to what is meant: it is not to be
+    /// written.
     fn apply(&self, account: &mut LinkedAccount, subject: &str, now: Timestamp) -> Result<Vec<Event>, Problem> {
         let event = |kind| Event::new(now, kind, subject);
         let mut happened = Vec::new();

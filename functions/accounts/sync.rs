@@ -184,7 +184,8 @@ async fn start(
     // 1. The connected system, if it is to be read again.
     let provider_resync = if asked.ask_provider { Some(resync(accounts, account, now).await?) } else { None };
 
-    // 2. Our own fetch, once for all who ask within a moment. Whoever took the turn may have failed before the queue had
+    // 2. Our own fetch, once for all who ask within a moment. Whoever took the turn may have failed before the queue
+    // had
     //    the message: so everybody sends it, under the turn's id, of which the queue makes one.
     let name = if mode == SyncMode::Full { "full" } else { "changes" };
     let purpose = format!("sync#{name}#{}", models.join(","));

@@ -1,7 +1,7 @@
 //! Puts the files of `web/` into the page function: a table of names, types, hashes and bytes, plain and compressed.
 //!
-//! The files are named by one hash over all of them (`/assets/{version}/…`), so that a browser may keep them for ever and
-//! never mixes two versions; `index.html`, which is always asked for, names the version.
+//! The files are named by one hash over all of them (`/assets/{version}/…`), so that a browser may keep them for ever
+//! and never mixes two versions; `index.html`, which is always asked for, names the version.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

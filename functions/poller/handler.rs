@@ -1,9 +1,9 @@
 //! The poller: every minute, queues the accounts that are due. It is the backstop for lost webhooks and the only thing
 //! that wakes what was put off: back-pressure, deletions, first syncs.
 //!
-//! It decides nothing about an account: the worker skips what was just synced. A run queues no more than it may and takes
-//! no longer than it has; what is left, and minutes that no run polled, the next runs make up for. Overlapping runs are
-//! harmless: a message that both queue is one, and a poll that is done twice finds nothing new.
+//! It decides nothing about an account: the worker skips what was just synced. A run queues no more than it may and
+//! takes no longer than it has; what is left, and minutes that no run polled, the next runs make up for. Overlapping
+//! runs are harmless: a message that both queue is one, and a poll that is done twice finds nothing new.
 
 use std::time::Duration;
 

@@ -1,9 +1,10 @@
 //! The change feed: what each committed page changed, in order, per model.
 //!
 //! A cursor holds one position for each model. A block, once committed, never changes, so whoever follows the feed
-//! misses nothing; after a crash of ours a change may be told again. Blocks are kept for a while: a position beyond which
-//! some may be gone is answered 410, and the reader starts over from the records. That goes for models that had no change
-//! yet when the cursor was given, and for the beginning of the feed, which is where a reader without cursor stands.
+//! misses nothing; after a crash of ours a change may be told again. Blocks are kept for a while: a position beyond
+//! which some may be gone is answered 410, and the reader starts over from the records. That goes for models that had
+//! no change yet when the cursor was given, and for the beginning of the feed, which is where a reader without cursor
+//! stands.
 
 use std::collections::{BTreeMap, BTreeSet};
 

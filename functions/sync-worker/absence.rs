@@ -1,7 +1,7 @@
 //! Absence: whether Merge has an account no more. One look at Merge's list is no proof of it: with the key of another
-//! environment or organization the list is there, and every account is missing from it. So an account counts as gone only
-//! when it was missing twice, an hour apart, and never while Merge lists no account at all. What counted as gone and is
-//! listed again comes back.
+//! environment or organization the list is there, and every account is missing from it. So an account counts as gone
+//! only when it was missing twice, an hour apart, and never while Merge lists no account at all. What counted as gone
+//! and is listed again comes back.
 
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ use super::{WorkError, Worker, announce::add_event, state::set_status};
 
 /// How long an account has to be missing before it counts as gone, on the schedule's clock.
 pub const MISSING_FOR: Duration = Duration::from_secs(60 * 60);
-/// When to look again while Merge lists no account at all, on the schedule's clock: a wrong key is put right by a person.
+/// When to look again while Merge lists no account at all, on the schedule's clock: a wrong key is put right by a
+/// person.
 const LOOK_AGAIN: Duration = Duration::from_secs(10 * 60);
 
 /// What Merge's list says about an account.

@@ -1,5 +1,5 @@
-//! Announcing: what changed about an account is written to its timeline; what the host product's users should hear of is
-//! put on the event bus, and noted on the row once it was, so that whoever changed the account, it is told once.
+//! Announcing: what changed about an account is written to its timeline; what the host product's users should hear of
+//! is put on the event bus, and noted on the row once it was, so that whoever changed the account, it is told once.
 
 use jiff::Timestamp;
 use shared::{

@@ -29,8 +29,8 @@ impl Bus {
         Self { client, name: name.into() }
     }
 
-    /// Tells the host product. `false`: the bus did not take it. That is logged and the work goes on: the state can always
-    /// be read.
+    /// Tells the host product. `false`: the bus did not take it. That is logged and the work goes on: the state can
+    /// always be read.
     pub async fn put(&self, account: &LinkedAccount, notice: Notice) -> bool {
         let (kind, health) = match notice {
             Notice::HealthChanged(health) => ("Linked Account Health Changed", json!(health)),

@@ -1,9 +1,10 @@
-//! The census: compares Merge's list of accounts with ours, both ways, at a hundredth of a call per account. What Merge has
-//! and we have not is billed and serves nobody; what we have and Merge has not is looked at again before it counts as gone.
+//! The census: compares Merge's list of accounts with ours, both ways, at a hundredth of a call per account. What Merge
+//! has and we have not is billed and serves nobody; what we have and Merge has not is looked at again before it counts
+//! as gone.
 //!
-//! It changes no account but for the note that it was missing, or that its system is not offered any more: where Merge's
-//! word differs from ours, a poll of the account is queued, and the poll decides. No table is scanned: our accounts are read
-//! from the slots of the time wheel, in which every connected account has its place.
+//! It changes no account but for the note that it was missing, or that its system is not offered any more: where
+//! Merge's word differs from ours, a poll of the account is queued, and the poll decides. No table is scanned: our
+//! accounts are read from the slots of the time wheel, in which every connected account has its place.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,8 +32,8 @@ const PAGE: usize = 100;
 /// Owner rows read at once.
 const READS_AT_ONCE: usize = 16;
 
-/// Goes on with the census from `step` until it is done, the time is up, or Merge does not serve us: the next invocation goes
-/// on from there.
+/// Goes on with the census from `step` until it is done, the time is up, or Merge does not serve us: the next
+/// invocation goes on from there.
 pub async fn take(worker: &Worker, minute: i64, step: CensusStep, invocation: &Invocation) -> Result<(), WorkError> {
     let census = Census { worker, minute, offered: catalogue(worker).await };
     let mut next = Some(step.clone());
@@ -191,7 +192,8 @@ impl Census<'_> {
         Ok(())
     }
 
-    /// Merge's list does not have the account. The second time it is treated as if a webhook had said so, which verifies it.
+    /// Merge's list does not have the account. The second time it is treated as if a webhook had said so, which
+    /// verifies it.
     async fn missing(&self, merge_id: &MergeLinkedAccountId, of: &AccountRef) -> Result<(), WorkError> {
         let (worker, now) = (self.worker, self.worker.now());
         let (mut first, mut again) = (false, false);

@@ -1,5 +1,5 @@
-//! The operator's decision about held deletions. Approved: the model is read in full once more, and what is missing then
-//! is deleted if it is no more than was approved. Discarded: nothing is deleted.
+//! The operator's decision about held deletions. Approved: the model is read in full once more, and what is missing
+//! then is deleted if it is no more than was approved. Discarded: nothing is deleted.
 
 use shared::{
     ambient,

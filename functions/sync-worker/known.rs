@@ -1,5 +1,5 @@
-//! What is known: whether a hint or a poll can lead to anything, so that Merge is not asked for what it has just said, and
-//! not at all while it wants to be left alone.
+//! What is known: whether a hint or a poll can lead to anything, so that Merge is not asked for what it has just said,
+//! and not at all while it wants to be left alone.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -24,7 +24,8 @@ const RECENT: Duration = Duration::from_secs(60);
 /// A webhook should have told of a sync by now.
 const WEBHOOK_TAKES: Duration = Duration::from_secs(10 * 60);
 
-/// What a hint has to ask of Merge. `None`: nothing, not even of our own rows. `finished`: when each model's sync finished.
+/// What a hint has to ask of Merge. `None`: nothing, not even of our own rows. `finished`: when each model's sync
+/// finished.
 pub async fn of_hint(
     worker: &Worker,
     account: &LinkedAccount,

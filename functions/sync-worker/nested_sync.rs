@@ -192,8 +192,8 @@ async fn absent(
 }
 
 /// Whether the brake keeps what is missing below a parent: all that a window deletes for being absent counts together.
-/// What is below a deleted parent is not absent: Merge said that the parent is gone. While a relink holds deletions, it is
-/// held all the same.
+/// What is below a deleted parent is not absent: Merge said that the parent is gone. While a relink holds deletions, it
+/// is held all the same.
 async fn is_held(
     sync: &EndpointSync<'_>,
     checkpoint: &mut Checkpoint,

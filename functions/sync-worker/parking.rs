@@ -1,8 +1,9 @@
-//! Parking: webhooks that come before their account is ours, or while Merge cannot say whose it is, wait instead of being
-//! lost or failing again and again. Whoever connects the account releases them, and the poller has them looked at in the
-//! meantime; after a day nobody will come, which is counted and alarms.
+//! Parking: webhooks that come before their account is ours, or while Merge cannot say whose it is, wait instead of
+//! being lost or failing again and again. Whoever connects the account releases them, and the poller has them looked at
+//! in the meantime; after a day nobody will come, which is counted and alarms.
 //!
-//! Only what names a reservation that stands is kept, so that nobody fills the table with accounts that will never be ours.
+//! Only what names a reservation that stands is kept, so that nobody fills the table with accounts that will never be
+//! ours.
 
 use shared::{
     domain::{

@@ -1,6 +1,6 @@
-//! The rotation of an account token: Merge makes a new one, and the old one is worth nothing from that moment on. So it is
-//! noted before, and whatever is lost afterwards is found out: the message comes again, the old token is refused, and the
-//! account says that it has to be relinked.
+//! The rotation of an account token: Merge makes a new one, and the old one is worth nothing from that moment on. So it
+//! is noted before, and whatever is lost afterwards is found out: the message comes again, the old token is refused,
+//! and the account says that it has to be relinked.
 
 use shared::{
     domain::message::AccountRef,
@@ -24,7 +24,8 @@ pub async fn rotate(worker: &Worker, of: &AccountRef) -> Result<(), WorkError> {
     // 1. From here on an answer may be lost.
     add_event(worker, &account, &Event::new(worker.now(), EventKind::TokenRotationStarted, SYSTEM)).await?;
 
-    // 2. Merge's new token. A refusal of the old one means that an earlier answer was lost, or that the account is gone.
+    // 2. Merge's new token. A refusal of the old one means that an earlier answer was lost, or that the account is
+    // gone.
     let fresh = match worker.merge.regenerate_token(account.category, &old).await {
         Ok(fresh) => fresh,
         Err(error) if error.kind() == ErrorKind::Unauthorized => {

@@ -43,8 +43,8 @@ pub async fn linked(worker: &Worker, event: LinkedEvent<'_>, invocation: &Invoca
     }
 }
 
-/// `sync_completed`, `{Model}.synced` or a record event: looks at the account, if that can lead to anything. Unknown accounts
-/// are counted and left, and one that Merge wants left alone is looked at by its wake.
+/// `sync_completed`, `{Model}.synced` or a record event: looks at the account, if that can lead to anything. Unknown
+/// accounts are counted and left, and one that Merge wants left alone is looked at by its wake.
 pub async fn hint(
     worker: &Worker,
     merge_id: &MergeLinkedAccountId,
@@ -59,8 +59,8 @@ pub async fn hint(
     }
 }
 
-/// Asks with the key alone about the account: its issues; where somebody does not mind its duplicates, who they are; and
-/// whether a system that was not offered any more is back.
+/// Asks with the key alone about the account: its issues; where somebody does not mind its duplicates, who they are;
+/// and whether a system that was not offered any more is back.
 /// What Merge does not answer now stays as it was.
 pub async fn look_around(worker: &Worker, account: &LinkedAccount, findings: &mut Findings) {
     match worker.merge.issues(account.category, &account.merge_id).await {

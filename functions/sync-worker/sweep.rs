@@ -130,8 +130,8 @@ impl Sweeper {
         }
     }
 
-    /// Too many at once: nothing is deleted, and the operator is told. `false`: the brake lets them, or the operator has
-    /// approved so many.
+    /// Too many at once: nothing is deleted, and the operator is told. `false`: the brake lets them, or the operator
+    /// has approved so many.
     async fn held(
         &mut self,
         sync: &EndpointSync<'_>,
@@ -170,8 +170,8 @@ pub fn gone(checkpoint: &Checkpoint, key: String, stored: &Stored) -> Gone {
     Gone { key, tag: stored.tag, was: if committed { Presence::Live } else { stored.was } }
 }
 
-/// Whether so many deletions are too many at once, and not approved by the operator. After a relink that led elsewhere one
-/// is too many, and no approval of the brake's lets it happen: only whoever relinked knows which system is meant.
+/// Whether so many deletions are too many at once, and not approved by the operator. After a relink that led elsewhere
+/// one is too many, and no approval of the brake's lets it happen: only whoever relinked knows which system is meant.
 pub async fn brake_holds(sync: &EndpointSync<'_>, checkpoint: &Checkpoint, missing: u64) -> Result<bool, WorkError> {
     let worker = sync.worker;
     if sync.deletions_held {

@@ -1,7 +1,8 @@
 //! Secrets: Merge's API key and webhook keys from Secrets Manager, and account tokens encrypted with KMS.
 //!
-//! Keys are read in a function's init phase and cached. A token is encrypted directly by KMS, under an encryption context
-//! that names whose it is: a ciphertext copied to another row does not decrypt. Nothing here is ever shown: types print
+//! Keys are read in a function's init phase and cached. A token is encrypted directly by KMS, under an encryption
+//! context that names whose it is: a ciphertext copied to another row does not decrypt. Nothing here is ever shown:
+//! types print
 //! `[redacted]`, and plaintext is wiped when it is dropped.
 
 mod keys;

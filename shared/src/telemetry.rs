@@ -107,8 +107,8 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// An error of the AWS SDK for the log: its sources, AWS's code and AWS's words. Its `Debug`, which the SDK's own display
-/// prints as well, would show the raw answer, with the rows in it.
+/// An error of the AWS SDK for the log: its sources, AWS's code and AWS's words. Its `Debug`, which the SDK's own
+/// display prints as well, would show the raw answer, with the rows in it.
 pub fn aws_chain(error: &(impl std::error::Error + ProvideErrorMetadata + 'static)) -> String {
     let mut text = chain(error);
     for part in [error.code(), error.message()].into_iter().flatten().filter(|part| !part.is_empty()) {

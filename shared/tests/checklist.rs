@@ -1,7 +1,7 @@
 //! The security checklist: fifty attacks and faults, each a named test, and the table of `SECURITY.md` that lists them.
 //!
-//! A test is the checklist's when its name holds the number: `checklist_07_…` in Rust and Python, `checklist 44: …` in the
-//! browser's. The table names every one of them and nothing else, so that neither grows without the other.
+//! A test is the checklist's when its name holds the number: `checklist_07_…` in Rust and Python, `checklist 44: …` in
+//! the browser's. The table names every one of them and nothing else, so that neither grows without the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! The census: Merge's list against ours, both ways. Nothing but the census looks at the accounts here: no poller runs, and
-//! webhooks are dropped.
+//! The census: Merge's list against ours, both ways. Nothing but the census looks at the accounts here: no poller runs,
+//! and webhooks are dropped.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};

@@ -156,7 +156,8 @@ fn checklist_46_what_merge_told_of_a_deleted_account_changes_nothing_about_the_n
 #[test]
 fn an_account_removed_at_merge_is_disconnected_and_its_records_stay_readable() {
     STACK.run(async |system| {
-        // Somebody else's stays: Merge's list is not empty, and after an hour of the schedule the account counts as gone.
+        // Somebody else's stays: Merge's list is not empty, and after an hour of the schedule the account counts as
+        // gone.
         let stays = system.api("org_not_removed").await;
         system.connect(&stays, "hris", "bamboohr").await;
         let api = system.api("org_removed").await;

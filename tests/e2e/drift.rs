@@ -1,5 +1,5 @@
-//! Contract drift: Merge sends members, values and models that it does not publish. They are stored as they come, counted,
-//! and never a failed page.
+//! Contract drift: Merge sends members, values and models that it does not publish. They are stored as they come,
+//! counted, and never a failed page.
 
 use serde_json::json;
 

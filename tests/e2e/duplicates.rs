@@ -1,5 +1,5 @@
-//! Duplicates: Merge's three settings, in one organization and across two. Nobody gets at what is another's, by whichever
-//! way the dialog ends.
+//! Duplicates: Merge's three settings, in one organization and across two. Nobody gets at what is another's, by
+//! whichever way the dialog ends.
 
 use reqwest::Method;
 use serde_json::{Value, json};

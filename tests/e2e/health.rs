@@ -1,5 +1,5 @@
-//! Health: every row of the table in docs/health.md that Merge can signal, brought about at the simulated Merge and read
-//! back from the API. Issues have a file of their own.
+//! Health: every row of the table in docs/health.md that Merge can signal, brought about at the simulated Merge and
+//! read back from the API. Issues have a file of their own.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};

@@ -1,6 +1,6 @@
-//! A hundred thousand employees, a million in `tests/run --long`: a long chain of short invocations, with workers killed
-//! at random moments, brings all of them, with few requests more than there are pages and in no more memory than ten
-//! thousand need. The operator's export of them needs no more, either.
+//! A hundred thousand employees, a million in `tests/run --long`: a long chain of short invocations, with workers
+//! killed at random moments, brings all of them, with few requests more than there are pages and in no more memory than
+//! ten thousand need. The operator's export of them needs no more, either.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Large records: what packs well is small where it is stored and large where it is read. However much of it there is, the
-//! function that reads it holds little at a time.
+//! Large records: what packs well is small where it is stored and large where it is read. However much of it there is,
+//! the function that reads it holds little at a time.
 
 use shared::domain::change::{Presence, Tag};
 use shared::domain::endpoint::Endpoint;

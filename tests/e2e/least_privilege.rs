@@ -1,5 +1,5 @@
-//! Least privilege: a policy is what a function can do, here as on AWS. What the template does not grant is refused, and
-//! the harness refuses the refusal; `infra/checks/after_e2e.py` wants every grant needed by some test.
+//! Least privilege: a policy is what a function can do, here as on AWS. What the template does not grant is refused,
+//! and the harness refuses the refusal; `infra/checks/after_e2e.py` wants every grant needed by some test.
 
 use std::path::PathBuf;
 

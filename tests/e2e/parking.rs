@@ -1,5 +1,5 @@
-//! Parking and magic links: what Merge tells before an account is ours is not lost, and what it tells of accounts that were
-//! never ours, or are no more, is not kept.
+//! Parking and magic links: what Merge tells before an account is ours is not lost, and what it tells of accounts that
+//! were never ours, or are no more, is not kept.
 
 use reqwest::Method;
 use serde_json::{Value, json};

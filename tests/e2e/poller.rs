@@ -75,8 +75,8 @@ fn what_a_poll_brings_late_is_counted_and_silent_webhooks_are_told() {
     });
 }
 
-/// How soon the poller looks is the schedule's matter, which the simulation's wheel holds to each class's interval. Here:
-/// what Merge has finished by then needs no second look.
+/// How soon the poller looks is the schedule's matter, which the simulation's wheel holds to each class's interval.
+/// Here: what Merge has finished by then needs no second look.
 #[test]
 fn one_look_brings_everything_that_merge_has_finished() {
     let setup = || Setup::default().without_schedule().speed(600.0);

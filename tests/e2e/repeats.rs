@@ -1,5 +1,5 @@
-//! Repeats: a request that names itself with `Idempotency-Key` is done once and answered alike, at the edge and with the
-//! permissions that the functions have.
+//! Repeats: a request that names itself with `Idempotency-Key` is done once and answered alike, at the edge and with
+//! the permissions that the functions have.
 
 use reqwest::Method;
 use serde_json::json;

@@ -323,8 +323,8 @@ impl Changed {
     }
 }
 
-/// Lets Merge find that a hundred records of a model have changed, and the worker that Merge did: what that takes, and the
-/// hundred.
+/// Lets Merge find that a hundred records of a model have changed, and the worker that Merge did: what that takes, and
+/// the hundred.
 async fn half_changes(system: &System, minutes: &mut Minutes, account: &Connected, model: &str) -> (Usage, f64) {
     let changed = system.sandbox().mark(&account.merge_id, "mutate", model, 100).await;
     // The API's own word may be that of before: it asks Merge once for all who want to know within a moment.

@@ -1,5 +1,5 @@
-//! Targets: what the fuzzer feeds to each parser that reads what others write, and what must hold of the outcome. Shared
-//! by the fuzzer and by the test that replays its corpora.
+//! Targets: what the fuzzer feeds to each parser that reads what others write, and what must hold of the outcome.
+//! Shared by the fuzzer and by the test that replays its corpora.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;

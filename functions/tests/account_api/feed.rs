@@ -1,4 +1,5 @@
-//! The change feed and how long it is kept: whoever follows it misses nothing, or is told that something may be missing.
+//! The change feed and how long it is kept: whoever follows it misses nothing, or is told that something may be
+//! missing.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};

@@ -88,7 +88,8 @@ pub struct Table {
     pub logical_id: String,
     /// Physical name.
     pub name: String,
-    /// Properties as for the `CreateTable` API (AttributeDefinitions, KeySchema, GlobalSecondaryIndexes, BillingMode, StreamSpecification).
+    /// Properties as for the `CreateTable` API (AttributeDefinitions, KeySchema, GlobalSecondaryIndexes, BillingMode,
+    /// StreamSpecification).
     pub create: serde_json::Value,
     /// Attribute that holds the time to live, when there is one.
     pub ttl_attribute: Option<String>,

@@ -28,8 +28,8 @@ pub struct ScheduleOptions {
     pub speed: f64,
 }
 
-/// Invocations at once. A slow one overlaps with the next, as in AWS; more than two mean that this machine does not keep
-/// up with its speed, and would only fall further behind. Ticks beyond are missed; the poller makes up for them.
+/// Invocations at once. A slow one overlaps with the next, as in AWS; more than two mean that this machine does not
+/// keep up with its speed, and would only fall further behind. Ticks beyond are missed; the poller makes up for them.
 const AT_ONCE: usize = 2;
 
 /// A running schedule; dropping it ends it.

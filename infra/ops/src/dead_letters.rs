@@ -314,8 +314,8 @@ async fn discard(connection: &Connection, output: &Output, asked: &cli::Discard)
     summary(output, "discarded", done.await?)
 }
 
-/// On the disk before it is off the queue. For the operator's eyes: bodies name customers' accounts. A line that was cut
-/// off by an interruption stays apart from this one.
+/// On the disk before it is off the queue. For the operator's eyes: bodies name customers' accounts. A line that was
+/// cut off by an interruption stays apart from this one.
 fn keep(file: &Path, read: &Read) -> std::io::Result<()> {
     let mut file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(file)?;
     let mut line = Vec::new();

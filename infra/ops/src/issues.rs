@@ -1,5 +1,5 @@
-//! Issues: what Merge reports as broken, with the provider's own words; and that somebody knows of one, so that nobody is
-//! told of it again until it comes back.
+//! Issues: what Merge reports as broken, with the provider's own words; and that somebody knows of one, so that nobody
+//! is told of it again until it comes back.
 
 use std::collections::BTreeMap;
 

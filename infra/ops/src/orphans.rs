@@ -1,6 +1,6 @@
 //! Orphans: strays listed, and what can be done about each: adopted or deleted. An account of Merge's is opened by its
-//! token alone, so one whose token we have not can only be reached by its customer, or in Merge's dashboard. The webhook
-//! that told of a link brought the token; while it is parked, the link can be taken up again.
+//! token alone, so one whose token we have not can only be reached by its customer, or in Merge's dashboard. The
+//! webhook that told of a link brought the token; while it is parked, the link can be taken up again.
 
 use shared::domain::ids::{AccountId, MergeLinkedAccountId};
 use shared::domain::message::{AccountRef, DeduplicationId, Message, Work};
@@ -163,8 +163,8 @@ async fn delete(
         linking.store.erase_owner(&merge_id, &of).await?;
         return output.line(format!("removed the owner row of {merge_id}"));
     }
-    // The worker asks Merge once more, marks the account if it has been missing for an hour, and keeps its records for a
-    // while.
+    // The worker asks Merge once more, marks the account if it has been missing for an hour, and keeps its records for
+    // a while.
     let fresh = DeduplicationId::webhook(Uuid::new_v4().as_bytes());
     connection.queue.send_as(&Message::new(merge_id, Work::Deleted {}), &fresh).await?;
     note(connection, of.account, "disconnected").await?;

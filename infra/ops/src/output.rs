@@ -1,6 +1,6 @@
 //! Output: what people and programs read. Answers go to standard output, as aligned text or, with `--json`, as one JSON
-//! object per line, a sentence as its `message`; questions and progress go to standard error. Colour appears on a terminal
-//! only.
+//! object per line, a sentence as its `message`; questions and progress go to standard error. Colour appears on a
+//! terminal only.
 //!
 //! Whatever comes from a provider or a customer is shown without control characters.
 
@@ -68,7 +68,8 @@ fn is_turning(c: char) -> bool {
     single || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}')
 }
 
-/// JSON of the same value whose strings spell out what a terminal may obey; JSON itself asks for that below U+0020 only.
+/// JSON of the same value whose strings spell out what a terminal may obey; JSON itself asks for that below U+0020
+/// only.
 fn escaped(json: &str) -> String {
     let spelt = |c: char| {
         if c.is_control() || is_turning(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }

@@ -1,6 +1,6 @@
-//! Replay: fetching again what was fetched before. Changes since the last window, a stretch of time, or everything; of a
-//! model, of an account, of many. Harmless at any time: unchanged records cost no write, and the worker decides what is
-//! newer.
+//! Replay: fetching again what was fetched before. Changes since the last window, a stretch of time, or everything; of
+//! a model, of an account, of many. Harmless at any time: unchanged records cost no write, and the worker decides what
+//! is newer.
 
 use std::time::Duration;
 

@@ -22,7 +22,8 @@ fn read(path: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// `tether …` between backticks, in the order of the text: a line of a block, or a phrase that may be broken over lines.
+/// `tether …` between backticks, in the order of the text: a line of a block, or a phrase that may be broken over
+/// lines.
 fn commands(text: &str) -> Vec<String> {
     let code = text.split('`').skip(1).step_by(2);
     let lines = code.flat_map(|code| match code.strip_prefix("sh\n") {

@@ -27,8 +27,8 @@ fn next_minute(now: Timestamp) -> Problem {
 }
 
 /// A call that Merge may refuse, counted before it is made, so that a hundred at once are held back too. What is not
-/// given back was refused: Merge blocks whoever causes too many errors, and with us everybody. It looks at any ten seconds,
-/// so this minute and the one before are counted together.
+/// given back was refused: Merge blocks whoever causes too many errors, and with us everybody. It looks at any ten
+/// seconds, so this minute and the one before are counted together.
 #[derive(Debug)]
 #[must_use]
 pub struct Risked {

@@ -83,8 +83,8 @@ impl std::fmt::Debug for EndUser {
 const LONGEST_LABEL: usize = 100;
 
 impl EndUser {
-    /// The labels of an end user: those of the token, else those of the request. 400 with neither. A long name is cut; a
-    /// long e-mail address is left out, because what is left of it is no address.
+    /// The labels of an end user: those of the token, else those of the request. 400 with neither. A long name is cut;
+    /// a long e-mail address is left out, because what is left of it is no address.
     pub fn of(
         email: Option<&str>,
         organization_name: Option<&str>,

@@ -1,5 +1,5 @@
-//! Once: a request with the header `Idempotency-Key` is done once, however often it is sent. Without the header it costs
-//! nothing.
+//! Once: a request with the header `Idempotency-Key` is done once, however often it is sent. Without the header it
+//! costs nothing.
 //!
 //! For exchanges and refreshes only. Link tokens are never replayed: each is for one dialog.
 

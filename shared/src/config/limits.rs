@@ -1,5 +1,5 @@
-//! Limits: how often in one minute an organization may do what costs a call to Merge or work on the queue. Each function
-//! reads its own; beyond it the answer is 429.
+//! Limits: how often in one minute an organization may do what costs a call to Merge or work on the queue. Each
+//! function reads its own; beyond it the answer is 429.
 
 use super::{Reader, Section};
 
@@ -11,8 +11,8 @@ pub struct Limit {
 }
 
 /// `REFUSED_CALLS_PER_MINUTE`, 1 to 9, default 6: calls that Merge may refuse, of all that people make in an
-/// organization in a minute and the one before. Merge blocks an address, and so every organization behind it, after 20 errors in 10 s; our own breaker
-/// opens after 10.
+/// organization in a minute and the one before. Merge blocks an address, and so every organization behind it, after 20
+/// errors in 10 s; our own breaker opens after 10.
 #[derive(Clone, Copy, Debug)]
 pub struct RefusedLimit(pub Limit);
 

@@ -118,7 +118,8 @@ impl<'a> Reader<'a> {
         if value.is_empty() {
             return value;
         }
-        // Values go into a policy's directives: what ends one, or what a parser would silently leave out, stands in none.
+        // Values go into a policy's directives: what ends one, or what a parser would silently leave out, stands in
+        // none.
         let written_out = value.bytes().all(|byte| byte.is_ascii_graphic() && !b";,\"'".contains(&byte));
         match Url::parse(&value) {
             _ if !written_out => {

@@ -247,10 +247,11 @@ impl Section for Worker {
 #[derive(Clone, Copy, Debug)]
 pub struct Poller {
     /// `POLLS_PER_RUN`, accounts, default 20 000: what one run queues at most, each minute. More than are due in a
-    /// minute (a sixtieth of the accounts that are polled hourly, and so on), or the poller falls behind for good; after
-    /// an outage it is the rate at which missed polls are made up for.
+    /// minute (a sixtieth of the accounts that are polled hourly, and so on), or the poller falls behind for good;
+    /// after an outage it is the rate at which missed polls are made up for.
     pub rate: usize,
-    /// `CENSUS_MINUTES`, minutes of the schedule, default 1440: how often Merge's list of accounts is compared with ours.
+    /// `CENSUS_MINUTES`, minutes of the schedule, default 1440: how often Merge's list of accounts is compared with
+    /// ours.
     pub census_every: i64,
 }
 

@@ -107,16 +107,16 @@ pub struct LinkedAccount {
 }
 
 impl LinkedAccount {
-    /// Names what a relink led to, while that holds deletions: whoever lets them go on has looked at this system of this
-    /// organization, and means no other.
+    /// Names what a relink led to, while that holds deletions: whoever lets them go on has looked at this system of
+    /// this organization, and means no other.
     pub fn held_for(&self) -> Option<String> {
         self.notes.deletions_held_since?;
         let organization = self.notes.end_user_organization.as_deref().unwrap_or_default();
         Some(fingerprint(&format!("{} {organization}", self.integration.slug)))
     }
 
-    /// Lets deletions go on that a relink holds. What was held back is found by a full read, which is asked for here: the
-    /// same write holds both. `false`: nothing is held, or by a relink that led elsewhere than to what was meant.
+    /// Lets deletions go on that a relink holds. What was held back is found by a full read, which is asked for here:
+    /// the same write holds both. `false`: nothing is held, or by a relink that led elsewhere than to what was meant.
     pub fn release_deletions(&mut self, meant: &str, now: Timestamp) -> bool {
         if self.held_for().as_deref() != Some(meant) {
             return false;

@@ -1,8 +1,9 @@
 //! An endpoint: one of Merge's list routes, the unit that is synced, checkpointed and stored. Model ids repeat
 //! (`ticketing.User` is listed at two routes), so an endpoint is keyed by the slug of its list path.
 //!
-//! Left out is what Merge does not list: shapes that are only retrieved one by one (accounting's addresses, phone numbers
-//! and asynchronous tasks), and lists of metadata rather than records (types of groups, field classes, live search).
+//! Left out is what Merge does not list: shapes that are only retrieved one by one (accounting's addresses, phone
+//! numbers and asynchronous tasks), and lists of metadata rather than records (types of groups, field classes, live
+//! search).
 
 use super::{category::Category, endpoint_table::ENDPOINTS};
 

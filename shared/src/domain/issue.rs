@@ -1,6 +1,6 @@
-//! An issue: a problem that Merge reports about a linked account, kept on the account's row from the first word of it to
-//! some time after its end. Webhooks tell of one issue at a time, polling gives all of them; both are taken up here, and
-//! the same news twice is no news.
+//! An issue: a problem that Merge reports about a linked account, kept on the account's row from the first word of it
+//! to some time after its end. Webhooks tell of one issue at a time, polling gives all of them; both are taken up here,
+//! and the same news twice is no news.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,8 +48,8 @@ impl Issue {
     }
 }
 
-/// What Merge says about an issue beyond its kind. It may quote other people's systems: it is stored for the operator, and
-/// neither shown, logged nor queued.
+/// What Merge says about an issue beyond its kind. It may quote other people's systems: it is stored for the operator,
+/// and neither shown, logged nor queued.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Details(pub Vec<String>);
 
@@ -134,7 +134,8 @@ pub enum Turn {
     Resolved(IssueKind),
 }
 
-/// Merge's list may be behind its own webhook: an issue that is younger than this is not over because the list lacks it.
+/// Merge's list may be behind its own webhook: an issue that is younger than this is not over because the list lacks
+/// it.
 const SETTLED: SignedDuration = SignedDuration::from_mins(10);
 
 /// How many resolved issues a row keeps; the timeline has them all.

@@ -1,5 +1,6 @@
 //! Progress: how far the poller has come with the minutes of the schedule. The present minute is polled first; minutes
-//! that no run polled to its end are a gap, which later runs close from its oldest minute on, a bounded piece at a time.
+//! that no run polled to its end are a gap, which later runs close from its oldest minute on, a bounded piece at a
+//! time.
 
 use std::collections::BTreeMap;
 

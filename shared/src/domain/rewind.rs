@@ -1,13 +1,13 @@
-//! A rewind: a checkpoint put back to an earlier time of Merge's, so that the next window reads again what changed since.
-//! Nothing is lost by it: records that are unchanged cost no write.
+//! A rewind: a checkpoint put back to an earlier time of Merge's, so that the next window reads again what changed
+//! since. Nothing is lost by it: records that are unchanged cost no write.
 
 use jiff::Timestamp;
 
 use super::window::Checkpoint;
 
 impl Checkpoint {
-    /// The checkpoint with everything after `to` still to be read. A window that was being read is given up; the new one
-    /// covers it. `None`: the copy does not reach that far, so there is nothing to put back.
+    /// The checkpoint with everything after `to` still to be read. A window that was being read is given up; the new
+    /// one covers it. `None`: the copy does not reach that far, so there is nothing to put back.
     pub fn rewound(&self, to: Timestamp) -> Option<Self> {
         self.upper.filter(|upper| to < *upper)?;
         let mut back = self.clone();

@@ -277,8 +277,8 @@ impl Checkpoint {
         self.initial_completed |= open.completes;
         self.partial = open.partial;
         self.spared = open.spared;
-        // Its sweep has looked at every record that this read did not write. The first read has none: what a worker left
-        // uncommitted, and Merge has deleted since, is still there.
+        // Its sweep has looked at every record that this read did not write. The first read has none: what a worker
+        // left uncommitted, and Merge has deleted since, is still there.
         if open.kind == WindowKind::Full && reread {
             self.ends = Ends::default();
         }

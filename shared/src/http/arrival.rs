@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use ::http::{header, uri::Authority};
 use lambda_http::{LambdaEvent, Service, aws_lambda_events::apigw::ApiGatewayV2httpRequest, request::LambdaRequest};
 
-/// The longest path and query that are passed on, in bytes: a URI ends at 64 kB, and its path may grow threefold when it
-/// is encoded. A longer one names nothing of ours.
+/// The longest path and query that are passed on, in bytes: a URI ends at 64 kB, and its path may grow threefold when
+/// it is encoded. A longer one names nothing of ours.
 const LONGEST_PATH: usize = 8 * 1024;
 const LONGEST_QUERY: usize = 32 * 1024;
 

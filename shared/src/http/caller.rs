@@ -1,5 +1,6 @@
-//! The caller: who asks, as a verified token says. API Gateway's JWT authorizer has checked issuer, audience, signature,
-//! time and the route's scope; here the claims are read again, so that a route wired without authorizer answers 401.
+//! The caller: who asks, as a verified token says. API Gateway's JWT authorizer has checked issuer, audience,
+//! signature, time and the route's scope; here the claims are read again, so that a route wired without authorizer
+//! answers 401.
 
 use lambda_http::{Request, RequestExt};
 

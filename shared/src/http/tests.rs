@@ -63,8 +63,8 @@ fn checklist_18_missing_claims_are_refused_again_in_the_handler() {
 }
 
 proptest::proptest! {
-    /// Whatever a token claims, the caller is refused or has an organization that can stand in a key; and scopes are only
-    /// those that are written out.
+    /// Whatever a token claims, the caller is refused or has an organization that can stand in a key; and scopes are
+    /// only those that are written out.
     #[test]
     fn any_claims_make_a_caller_or_are_refused(
         sub in proptest::prelude::any::<String>(),

@@ -160,8 +160,9 @@ impl Linking {
         Ok(Admission::Unchanged(account))
     }
 
-    /// Whether the claim is news of a relink, and not an echo of one, or of the first link. A webhook may be a recording,
-    /// whose word alone makes no relink: the account must be repaired by it, or somebody must have asked for one.
+    /// Whether the claim is news of a relink, and not an echo of one, or of the first link. A webhook may be a
+    /// recording, whose word alone makes no relink: the account must be repaired by it, or somebody must have asked for
+    /// one.
     async fn linked_again(
         &self,
         account: &LinkedAccount,

@@ -1,5 +1,6 @@
 //! The same-account guard: a relink repairs a connection, and must not quietly make another of it. If it led to another
-//! system, or to another organization's, the timeline says so and nothing is deleted until somebody says that it is meant.
+//! system, or to another organization's, the timeline says so and nothing is deleted until somebody says that it is
+//! meant.
 
 use jiff::Timestamp;
 

@@ -1,5 +1,6 @@
 //! The rate budget: how many calls about one linked account Merge's plan still allows. A token bucket whose burst and
-//! refill together never exceed the plan within any minute, and which stands still after a 429 for as long as Merge says.
+//! refill together never exceed the plan within any minute, and which stands still after a 429 for as long as Merge
+//! says.
 
 use std::sync::Mutex;
 use std::time::Duration;

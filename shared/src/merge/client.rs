@@ -86,8 +86,8 @@ impl MergeClient {
         Ok(Self(Arc::new(Inner { base_url, key, transport, breaker: Breaker::default() })))
     }
 
-    /// Gives the client, and its clones, a way to learn of a new API key: when Merge refuses the current one, the source
-    /// is asked, at most every 30 s, and with another key the call is made once more.
+    /// Gives the client, and its clones, a way to learn of a new API key: when Merge refuses the current one, the
+    /// source is asked, at most every 30 s, and with another key the call is made once more.
     pub fn with_key_source(self, source: KeySource) -> Self {
         self.key().source = Some(source);
         self

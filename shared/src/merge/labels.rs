@@ -27,7 +27,8 @@ impl fmt::Debug for EndUserLabels {
 }
 
 impl MergeClient {
-    /// Who linked the account, as Merge was told: from `GET /{category}/v1/linked-accounts?id=`, with the API key alone.
+    /// Who linked the account, as Merge was told: from `GET /{category}/v1/linked-accounts?id=`, with the API key
+    /// alone.
     /// `None`: Merge has no such account.
     pub async fn end_user_labels(&self, merge_id: &MergeLinkedAccountId) -> Result<Option<EndUserLabels>, MergeError> {
         for tests in [TestAccounts::Exclude, TestAccounts::Only] {

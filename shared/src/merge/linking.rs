@@ -252,8 +252,8 @@ impl MergeClient {
         Ok(None)
     }
 
-    /// Whether Merge lists any account at all, with the API key alone. None at all is what the key of another environment
-    /// or organization looks like.
+    /// Whether Merge lists any account at all, with the API key alone. None at all is what the key of another
+    /// environment or organization looks like.
     pub async fn has_linked_accounts(&self) -> Result<bool, MergeError> {
         for tests in [TestAccounts::Exclude, TestAccounts::Only] {
             let page: Page = self.fetch(list(tests).query("page_size", "1")).await?;

@@ -41,8 +41,8 @@ pub struct CatalogueEntry {
 
 impl MergeClient {
     /// What Merge says about its syncs of each model of an account: `GET /{category}/v1/sync-status`, all pages. The
-    /// caller has taken the first one out of the account's budget, if it has one; further ones, which no system of today
-    /// fills, are taken here: `RateLimited`, with the time that is left, when the budget has none for a while.
+    /// caller has taken the first one out of the account's budget, if it has one; further ones, which no system of
+    /// today fills, are taken here: `RateLimited`, with the time that is left, when the budget has none for a while.
     pub async fn sync_status(
         &self,
         category: Category,

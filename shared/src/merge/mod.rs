@@ -1,9 +1,9 @@
 //! Merge: the only code that knows Merge's HTTP API, its paths, its wire types and the signature of its webhooks.
 //!
-//! [`MergeClient`] is concrete: a base URL, an API key and a [`Transport`], the one seam, which the simulation answers in
-//! process. Every call has a deadline and a cap on the body, follows no redirect, and fails as a [`MergeError`], which
-//! answers questions by method and never shows a key, a token or Merge's body. Unknown fields, unknown enum values and
-//! nulls never fail a call.
+//! [`MergeClient`] is concrete: a base URL, an API key and a [`Transport`], the one seam, which the simulation answers
+//! in process. Every call has a deadline and a cap on the body, follows no redirect, and fails as a [`MergeError`],
+//! which answers questions by method and never shows a key, a token or Merge's body. Unknown fields, unknown enum
+//! values and nulls never fail a call.
 
 mod breaker;
 mod budget;

@@ -91,7 +91,8 @@ impl DeadLetters {
         show.visibility_timeout(0).send().await.map(|_| ()).map_err(unavailable)
     }
 
-    /// Sends a message to the worker again; here it stays. Twice does no harm, and within five minutes SQS makes it once.
+    /// Sends a message to the worker again; here it stays. Twice does no harm, and within five minutes SQS makes it
+    /// once.
     pub async fn send_again(&self, letter: &DeadLetter) -> Result<(), QueueError> {
         let send = self
             .client

@@ -80,8 +80,8 @@ impl WebhookKeyring {
     }
 
     /// The keys to judge by: those at hand, read again when they are a few minutes old. If they cannot be, the old ones
-    /// serve on, and are tried again half a minute later: what they have signed is genuine all the same, unless one of them
-    /// was removed meanwhile.
+    /// serve on, and are tried again half a minute later: what they have signed is genuine all the same, unless one of
+    /// them was removed meanwhile.
     pub async fn current(&self) -> Result<Arc<[WebhookKey]>, SecretsError> {
         let Some(keys) = self.cached() else { return self.load().await };
         let (read, asked, failed) = {

@@ -1,7 +1,8 @@
 //! Held deletions: what the mass-delete brake kept a full read from deleting, for the operator to approve or discard.
 //!
 //! An approval is bound to the full read that held them, and to their number: the model is read in full once more, and
-//! what is missing then is deleted if it is no more than was approved. So nothing is deleted on the word of an old read.
+//! what is missing then is deleted if it is no more than was approved. So nothing is deleted on the word of an old
+//! read.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;

@@ -244,8 +244,8 @@ impl Store {
     }
 }
 
-/// The checkpoint as its worker left it. Pages count too: of two pages without changes the first, if its answer was lost
-/// and it comes once more after the second, must not put the window back.
+/// The checkpoint as its worker left it. Pages count too: of two pages without changes the first, if its answer was
+/// lost and it comes once more after the second, must not put the window back.
 const STILL_THERE: &str = "epoch = :e AND n = :n AND pages = :p";
 
 /// What a commit brings beside the checkpoint.

@@ -175,8 +175,8 @@ pub fn below(parent_key: &str) -> String {
     format!("{parent_key}/")
 }
 
-/// `hash` names the content and `dictionary` how it is packed, so that no name ever stands for other bytes. Parts that were
-/// packed with the first dictionary, or before there was one, are named by their content alone.
+/// `hash` names the content and `dictionary` how it is packed, so that no name ever stands for other bytes. Parts that
+/// were packed with the first dictionary, or before there was one, are named by their content alone.
 pub fn part(
     account: AccountId,
     endpoint: &Endpoint,

@@ -1,5 +1,5 @@
-//! Limits: counters of what one organization does in one minute, or in two, and turns, which keep what costs a call to Merge from
-//! being done too often for one account.
+//! Limits: counters of what one organization does in one minute, or in two, and turns, which keep what costs a call to
+//! Merge from being done too often for one account.
 
 use std::time::Duration;
 
@@ -57,8 +57,8 @@ impl Counter {
 /// A turn: what is done for an account once in a while, whoever asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn {
-    /// Names it, for whoever took it and for those who came too late for one of their own: what they do under this name,
-    /// they do once.
+    /// Names it, for whoever took it and for those who came too late for one of their own: what they do under this
+    /// name, they do once.
     pub id: Uuid,
     /// When it was taken.
     pub at: Timestamp,
@@ -67,8 +67,9 @@ pub struct Turn {
 }
 
 impl Store {
-    /// Adds `by` to one of the organization's counters of this minute, which share a row, and answers its value. Counting
-    /// is not conditional: an attempt whose answer was lost may count twice, which only makes the limit stricter.
+    /// Adds `by` to one of the organization's counters of this minute, which share a row, and answers its value.
+    /// Counting is not conditional: an attempt whose answer was lost may count twice, which only makes the limit
+    /// stricter.
     pub async fn count(
         &self,
         of: &OrganizationId,
@@ -81,8 +82,8 @@ impl Store {
     }
 
     /// Adds one to a counter that stands for two minutes, unless it is at `most` in one of them: whatever is counted is
-    /// counted in the row of its own minute and in that of the next, so a row holds what was counted in its minute and in
-    /// the one before, and no two neighbouring minutes hold more than `most` together. `false`: nothing was counted.
+    /// counted in the row of its own minute and in that of the next, so a row holds what was counted in its minute and
+    /// in the one before, and no two neighbouring minutes hold more than `most` together. `false`: nothing was counted.
     pub async fn count_over_two_minutes(
         &self,
         of: &OrganizationId,
@@ -113,7 +114,8 @@ impl Store {
         Ok(())
     }
 
-    /// Adds to a counter of the minute of `at`, and answers it; `None`, and nothing is added, if it is at `most` already.
+    /// Adds to a counter of the minute of `at`, and answers it; `None`, and nothing is added, if it is at `most`
+    /// already.
     async fn add(
         &self,
         of: &OrganizationId,

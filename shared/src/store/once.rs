@@ -7,8 +7,9 @@
 //! | the same request | still running | taken over | its answer | a first one |
 //! | another one of that name | another | another | another | a first one |
 //!
-//! No process runs for 30 s, so what is taken over has crashed. A request that was refused frees its name at once. Names
-//! and requests are stored as hashes, and an answer is what its route makes of it: never a token, nothing about a person.
+//! No process runs for 30 s, so what is taken over has crashed. A request that was refused frees its name at once.
+//! Names and requests are stored as hashes, and an answer is what its route makes of it: never a token, nothing about a
+//! person.
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;

@@ -50,7 +50,8 @@ struct ParkedItem {
 }
 
 impl Store {
-    /// Keeps a message, to be looked at in the slot `due` of the time wheel. The same one twice is one, and keeps its age.
+    /// Keeps a message, to be looked at in the slot `due` of the time wheel. The same one twice is one, and keeps its
+    /// age.
     pub async fn park(
         &self,
         merge_id: &MergeLinkedAccountId,

@@ -34,8 +34,8 @@ pub struct Record {
     pub data: String,
 }
 
-/// A record as it lies in its row: packed, its content perhaps in parts. What is small here may be large once it is opened:
-/// so many are read at once, and each is opened when it is needed.
+/// A record as it lies in its row: packed, its content perhaps in parts. What is small here may be large once it is
+/// opened: so many are read at once, and each is opened when it is needed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PackedRecord {
     pub key: String,
@@ -131,8 +131,8 @@ impl Store {
         .map(|_| ())
     }
 
-    /// Records of one shard in key order after `after`, at most `limit`, and no more than a megabyte as they are stored.
-    /// The flag says whether the shard has more.
+    /// Records of one shard in key order after `after`, at most `limit`, and no more than a megabyte as they are
+    /// stored. The flag says whether the shard has more.
     pub async fn shard_page(
         &self,
         account: AccountId,

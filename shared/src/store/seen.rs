@@ -37,8 +37,8 @@ impl SeenKeys {
 pub type Heads = (Vec<(String, Stored)>, bool);
 
 impl Store {
-    /// Notes the keys of one page of one worker; the same page again replaces them. `expires_at`: Unix seconds, for a generation that
-    /// nobody finishes.
+    /// Notes the keys of one page of one worker; the same page again replaces them. `expires_at`: Unix seconds, for a
+    /// generation that nobody finishes.
     pub async fn put_seen(
         &self,
         account: AccountId,

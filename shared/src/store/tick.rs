@@ -1,5 +1,5 @@
-//! The poller's state and its view of the time wheel: what is due in a minute. Accounts are, and so are messages that wait
-//! for an account, and attempts to connect that nobody finished.
+//! The poller's state and its view of the time wheel: what is due in a minute. Accounts are, and so are messages that
+//! wait for an account, and attempts to connect that nobody finished.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
-//! The first answer: from the moment a process is made to its answer to a genuine webhook, which lies ready. It reads its
-//! secret and puts a message on the queue on the way, over TLS where a contender can be told to trust the services here.
+//! The first answer: from the moment a process is made to its answer to a genuine webhook, which lies ready. It reads
+//! its secret and puts a message on the queue on the way, over TLS where a contender can be told to trust the services
+//! here.
 
 use std::time::Instant;
 

@@ -1,9 +1,10 @@
-//! A budget: what a function's start may cost. `budgets.json` beside this crate holds what it cost when it was last looked
-//! at; a change that goes over one by more than the tolerance raises it in the same commit and says why. One that goes
-//! below renews it likewise, so that what was won is not lost again unseen.
+//! A budget: what a function's start may cost. `budgets.json` beside this crate holds what it cost when it was last
+//! looked at; a change that goes over one by more than the tolerance raises it in the same commit and says why. One
+//! that goes below renews it likewise, so that what was won is not lost again unseen.
 //!
-//! There are budgets of two builds. The tests' own binaries are there anyway, so counting them costs seconds: what is linked
-//! in or done at start without need shows in them as well. The release build, which is what ships, takes minutes to make.
+//! There are budgets of two builds. The tests' own binaries are there anyway, so counting them costs seconds: what is
+//! linked in or done at start without need shows in them as well. The release build, which is what ships, takes minutes
+//! to make.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -55,8 +56,8 @@ pub fn measure(platform: &Platform, contenders: &[Contender], scratch: &Path) ->
     costs.collect()
 }
 
-/// What goes over its budget, what stays so far below it that the budget says nothing any more, and what has one but was not
-/// measured.
+/// What goes over its budget, what stays so far below it that the budget says nothing any more, and what has one but
+/// was not measured.
 pub fn strayed(budgets: &Budgets, costs: &Budgets) -> Vec<String> {
     let mut strayed = Vec::new();
     for (name, budget) in budgets {

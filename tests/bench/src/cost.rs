@@ -1,5 +1,5 @@
-//! Costs: the bill that follows from the counted units, beside those of the Python backend and of a nightly job that writes
-//! every record again. Prices stand in one table.
+//! Costs: the bill that follows from the counted units, beside those of the Python backend and of a nightly job that
+//! writes every record again. Prices stand in one table.
 
 use std::fmt::Write as _;
 
@@ -36,8 +36,8 @@ const LOGGED: f64 = 400.0;
 const SMALL: f64 = 0.25;
 const LARGE: f64 = 0.5;
 
-/// A month of an account, as the bill has it: so many records, of which a part changes each day; Merge reads it daily and
-/// sends a webhook for each of its models; and it is polled every six hours all the same.
+/// A month of an account, as the bill has it: so many records, of which a part changes each day; Merge reads it daily
+/// and sends a webhook for each of its models; and it is polled every six hours all the same.
 const ACCOUNT_RECORDS: f64 = 2_000.0;
 const CHANGED: f64 = 0.05;
 const MODELS: f64 = 5.0;

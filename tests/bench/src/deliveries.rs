@@ -1,5 +1,5 @@
-//! Deliveries: webhooks as the function URL hands them to a function, genuine and forged, every one another delivery; and
-//! requests to the API.
+//! Deliveries: webhooks as the function URL hands them to a function, genuine and forged, every one another delivery;
+//! and requests to the API.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;

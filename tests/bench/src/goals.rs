@@ -1,5 +1,5 @@
-//! Goals: what was aimed at, what was measured, and whether that reaches it. Those that were missed stand beside those that
-//! were met, and those that nobody has measured yet beside both.
+//! Goals: what was aimed at, what was measured, and whether that reaches it. Those that were missed stand beside those
+//! that were met, and those that nobody has measured yet beside both.
 
 use crate::contender::{FLOOR, PYTHON};
 use crate::deliveries::Kind;

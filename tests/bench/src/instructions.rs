@@ -1,5 +1,5 @@
-//! Instructions: what starting and answering cost by callgrind's count, which is the same on a busy machine and on a quiet
-//! one.
+//! Instructions: what starting and answering cost by callgrind's count, which is the same on a busy machine and on a
+//! quiet one.
 
 use std::path::Path;
 use std::process::Child;

@@ -1,5 +1,6 @@
-//! Linking: link tokens and exchanges of one process that has started, ours and Python's. They ask the tables, the key and
-//! the queue of a local stack and its simulated Merge, whose time is in the latency of both; processor time is their own.
+//! Linking: link tokens and exchanges of one process that has started, ours and Python's. They ask the tables, the key
+//! and the queue of a local stack and its simulated Merge, whose time is in the latency of both; processor time is
+//! their own.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,7 +30,8 @@ pub struct Place<'a> {
     pub runtime: &'a Runtime,
 }
 
-/// Lets `link-token`, `exchange` and their namesakes in Python work in turn, `rounds` times, each time as a new process.
+/// Lets `link-token`, `exchange` and their namesakes in Python work in turn, `rounds` times, each time as a new
+/// process.
 pub fn measure(place: &Place<'_>, ours: &[Contender], rounds: usize, events: usize) -> Result<Vec<Served>, String> {
     let Place { root, functions, interpreter, platform, runtime } = place;
     // One record an account: their first syncs go on beside this.

@@ -1,5 +1,6 @@
-//! `cargo bench-tether`: what starting, answering and syncing cost, in time, instructions, memory, bytes and money, beside the
-//! floor of the platform and beside the same backend in Python. It builds the contenders, measures, keeps the results in
+//! `cargo bench-tether`: what starting, answering and syncing cost, in time, instructions, memory, bytes and money,
+//! beside the floor of the platform and beside the same backend in Python. It builds the contenders, measures, keeps
+//! the results in
 //! `tests/results/performance.json`, and writes `docs/performance.md` and `docs/cost.md` from them.
 
 mod answer;
@@ -45,8 +46,8 @@ struct Arguments {
     /// Also what takes very long: a million records
     #[arg(long)]
     long: bool,
-    /// A little of everything, with the tests' own binaries: whether it runs, not what it comes to. Results and pages go to
-    /// target/bench-smoke
+    /// A little of everything, with the tests' own binaries: whether it runs, not what it comes to. Results and pages
+    /// go to target/bench-smoke
     #[arg(long, conflicts_with = "long")]
     smoke: bool,
     /// Syncs of no more records; larger ones are cut

@@ -1,6 +1,6 @@
 //! The platform: just enough of Lambda's Runtime API, and of the AWS services that a start or a webhook asks, for a
-//! process to run. It tells when each request came. Services are answered at once; `/next` hands out the events that lie
-//! ready, and then hangs, as Lambda does while there is nothing to do.
+//! process to run. It tells when each request came. Services are answered at once; `/next` hands out the events that
+//! lie ready, and then hangs, as Lambda does while there is nothing to do.
 //!
 //! Plain threads: nothing that runs here may come between a request and its time.
 

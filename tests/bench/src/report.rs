@@ -1,5 +1,5 @@
-//! The report: `docs/performance.md`, its chart and `docs/cost.md`, written from the results. Goals that were missed are in
-//! it as those that were met.
+//! The report: `docs/performance.md`, its chart and `docs/cost.md`, written from the results. Goals that were missed
+//! are in it as those that were met.
 
 use std::fmt::Write as _;
 use std::path::Path;

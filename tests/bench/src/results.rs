@@ -1,5 +1,5 @@
-//! Results: everything that was measured, as it is kept in `tests/results/performance.json`. A run replaces the suites that
-//! it ran and leaves the others.
+//! Results: everything that was measured, as it is kept in `tests/results/performance.json`. A run replaces the suites
+//! that it ran and leaves the others.
 
 use std::path::Path;
 

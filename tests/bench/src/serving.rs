@@ -1,5 +1,5 @@
-//! Serving: what one event takes of a process that has started: the time from the event to its answer, and processor time.
-//! For webhooks the queue answers at once, so that the time is the function's own.
+//! Serving: what one event takes of a process that has started: the time from the event to its answer, and processor
+//! time. For webhooks the queue answers at once, so that the time is the function's own.
 
 use std::time::Instant;
 

@@ -16,8 +16,8 @@ pub struct Size {
     pub deflated: u64,
 }
 
-/// Bytes of an executable that are loaded: code and data without names and debug information, so that they can be compared
-/// in builds that were not stripped. `None`: it is no ELF file of 64 bits.
+/// Bytes of an executable that are loaded: code and data without names and debug information, so that they can be
+/// compared in builds that were not stripped. `None`: it is no ELF file of 64 bits.
 pub fn loaded(executable: &[u8]) -> Option<u64> {
     let number = |at: usize, length: usize| {
         let bytes = executable.get(at..at + length)?;

@@ -1,6 +1,6 @@
 //! Starting: from the moment a process is made to its first request, and to its first `/next`. Functions that read a
-//! secret in their init phase make that request first: to it the start is their own, what comes after depends on where the
-//! secrets are.
+//! secret in their init phase make that request first: to it the start is their own, what comes after depends on where
+//! the secrets are.
 
 use std::time::Instant;
 

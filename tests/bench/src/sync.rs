@@ -1,6 +1,7 @@
-//! Syncing: how many records a second come from Merge into the table, what each takes of a processor, and how much memory
-//! holds them meanwhile. Both backends read the same account of the same simulated Merge and write to the same local
-//! DynamoDB, one after the other. That database's own time is in the seconds of both; processor time and memory are theirs.
+//! Syncing: how many records a second come from Merge into the table, what each takes of a processor, and how much
+//! memory holds them meanwhile. Both backends read the same account of the same simulated Merge and write to the same
+//! local DynamoDB, one after the other. That database's own time is in the seconds of both; processor time and memory
+//! are theirs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -64,8 +65,8 @@ pub struct Case {
 /// The cases of a run; `long` adds the largest. None has more records than `most`.
 pub fn cases(long: bool, most: u32) -> Vec<Case> {
     let case = |records: u32, latency_ms| Case { models: &[MODEL], records: records.min(most), latency_ms, both: true };
-    // A cursor leads from page to page, so that one model's list takes its time whoever reads it: what Merge's plan allows is
-    // reached with several.
+    // A cursor leads from page to page, so that one model's list takes its time whoever reads it: what Merge's plan
+    // allows is reached with several.
     let wide = Case { models: &WIDE, both: false, ..case(1_500, 500) };
     let mut cases = vec![case(10_000, 0), case(4_000, 50), case(1_500, 500), wide, case(100_000, 0)];
     if long {

@@ -1,4 +1,5 @@
-//! A system: the local stack with release binaries and the simulated Merge, in which an account is connected and synced.
+//! A system: the local stack with release binaries and the simulated Merge, in which an account is connected and
+//! synced.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

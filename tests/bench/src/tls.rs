@@ -1,5 +1,5 @@
-//! TLS: what the first call over it adds to a process. The server's chain is like AWS's: an RSA leaf and an intermediate
-//! under a root that the client trusts; all of it made with `openssl` for each run.
+//! TLS: what the first call over it adds to a process. The server's chain is like AWS's: an RSA leaf and an
+//! intermediate under a root that the client trusts; all of it made with `openssl` for each run.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -99,8 +99,8 @@ pub fn measure(
     })
 }
 
-/// What a binary executes more until it says hello over TLS than until it has sent the same request in plain text: the first
-/// random numbers and a key are drawn there.
+/// What a binary executes more until it says hello over TLS than until it has sent the same request in plain text: the
+/// first random numbers and a key are drawn there.
 pub fn hello(plain: &Platform, contender: &Contender, scratch: &Path) -> Result<Hello, String> {
     plain.prepare(Services::Hold, Vec::new());
     let sent = until(plain, contender, scratch, |asked| asked == Asked::Service)?;

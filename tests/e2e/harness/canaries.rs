@@ -1,9 +1,9 @@
 //! Canaries: values of records that are searched for wherever records must not be.
 //!
-//! Two kinds. Marks stand in every e-mail address and every link of a generated record, of any account at any time: they
-//! are planted before the stack starts. Samples are what the first records of each model say, for models without either:
-//! of the first accounts of each category, taken when their first sync is complete, or at the end for those that no test
-//! waited for. An account that is deleted later has left its samples behind.
+//! Two kinds. Marks stand in every e-mail address and every link of a generated record, of any account at any time:
+//! they are planted before the stack starts. Samples are what the first records of each model say, for models without
+//! either: of the first accounts of each category, taken when their first sync is complete, or at the end for those
+//! that no test waited for. An account that is deleted later has left its samples behind.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -49,8 +49,8 @@ pub async fn records(api: &Api<'_>, id: &str, model: &str) -> Result<BTreeMap<St
 }
 
 /// `Ok` when the API serves of a model exactly what Merge has; otherwise the first differences in words. What is
-/// deleted there may be absent here only if it was never stored alive. Where Merge does not show what it has deleted, it
-/// must be deleted here. Records without an id are compared by their bytes.
+/// deleted there may be absent here only if it was never stored alive. Where Merge does not show what it has deleted,
+/// it must be deleted here. Records without an id are compared by their bytes.
 pub async fn equality(system: &System, api: &Api<'_>, account: &Connected, model: &str) -> Result<(), String> {
     let ours = records(api, &account.id, model).await?;
     let text = system.sandbox().records(&account.merge_id, model).await;

@@ -119,8 +119,8 @@ fn a_token_that_does_not_open_is_named() {
         system.tables().set(&pk, &sk, "token", damaged).await;
         assert_eq!(of_account(system, &account).await, (BROKEN, one("token", "")));
 
-        // Its advice is good: a link is made without the token. That a relink was asked for is on record; else the webhook
-        // that tells of it would be taken for a recording.
+        // Its advice is good: a link is made without the token. That a relink was asked for is on record; else the
+        // webhook that tells of it would be taken for a recording.
         let inbox = ["inbox", "--account", &account.id, "--json"];
         assert_eq!(tether(system, &inbox).await.expect(FINE).value()["reconnect_link"], serde_json::Value::Null);
         let links = [&inbox[..], &["--links"]].concat();

@@ -1,5 +1,5 @@
-//! Another key for account tokens: a stack moves to it while it works, in a job that may be killed, until the key before
-//! is needed for nothing and may be disabled.
+//! Another key for account tokens: a stack moves to it while it works, in a job that may be killed, until the key
+//! before is needed for nothing and may be disabled.
 
 use std::collections::BTreeMap;
 
@@ -52,7 +52,8 @@ fn forget(system: &System) {
     ["accounts", "exchange", "sync-worker"].into_iter().for_each(|binary| system.stack.kill_workers(binary));
 }
 
-/// Each function that opens tokens opens one: what changes at Merge arrives, Merge is asked on request, a relink is taken.
+/// Each function that opens tokens opens one: what changes at Merge arrives, Merge is asked on request, a relink is
+/// taken.
 async fn works(system: &System, api: &Api<'_>, [synced, asked, relinked]: [(&Connected, &str, &str); 3]) {
     let (account, _, model) = synced;
     system.sandbox().mark(&account.merge_id, "mutate", model, 3).await;

@@ -1,5 +1,6 @@
-//! Memory: an export needs no more of it for many records than for few; and one that is killed in the middle is as whole
-//! as one that was not. The accounts are those of `hundred_thousand`: nobody wants to wait for such a first sync twice.
+//! Memory: an export needs no more of it for many records than for few; and one that is killed in the middle is as
+//! whole as one that was not. The accounts are those of `hundred_thousand`: nobody wants to wait for such a first sync
+//! twice.
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! A command in a process of its own, for tests that kill it or measure it: this very program, told by its environment to
-//! be the tool.
+//! A command in a process of its own, for tests that kill it or measure it: this very program, told by its environment
+//! to be the tool.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Replays of many accounts: a model's are those of its category, and whoever reads no further stops no repair unnoticed.
+//! Replays of many accounts: a model's are those of its category, and whoever reads no further stops no repair
+//! unnoticed.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};

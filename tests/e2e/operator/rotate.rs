@@ -143,8 +143,8 @@ fn a_webhook_key_is_replaced_and_none_is_refused_meanwhile() {
         assert_eq!(webhook_keys(system).await, keys, "neither changes anything");
         assert_eq!((answered(system, KEY).await, answered(system, NEW).await), (200, 401));
 
-        // Killed while it waits for the webhook to take the new key; a process of the webhook's that was just asked about
-        // a key that it does not know looks again after a while only.
+        // Killed while it waits for the webhook to take the new key; a process of the webhook's that was just asked
+        // about a key that it does not know looks again after a while only.
         let process = Process::start(system, &meant);
         until("the key is in the secret", BOUND, async || {
             if webhook_keys(system).await.contains(NEW) { Ok(()) } else { Err("it is not".to_owned()) }

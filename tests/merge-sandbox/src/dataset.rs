@@ -1,7 +1,7 @@
 //! Dataset: the records of one model in one account, without the records.
 //!
-//! A record is a number. Its `created_at` follows from the batch it came with, its bytes from `generate`; held in memory
-//! are only the batches, and the records that were changed or deleted since. So a million records cost nothing.
+//! A record is a number. Its `created_at` follows from the batch it came with, its bytes from `generate`; held in
+//! memory are only the batches, and the records that were changed or deleted since. So a million records cost nothing.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -62,7 +62,8 @@ pub struct Page {
     pub previous: Option<Cursor>,
 }
 
-/// The page that `query` asks for, as Merge shows it at `now`. `tombstones`: whether the model keeps deleted rows at all.
+/// The page that `query` asks for, as Merge shows it at `now`. `tombstones`: whether the model keeps deleted rows at
+/// all.
 pub fn page(dataset: &Dataset, query: &Query, tombstones: bool, now: Time) -> Page {
     let mut whole = 0..dataset.visible(now);
     if let Some(within) = &query.within {

@@ -1,7 +1,7 @@
 //! Sync: how an account's data moves from the provider into Merge, model by model.
 //!
-//! A run copies one model; a round is a set of runs that ends with `LinkedAccount.sync_completed`. The first round is the
-//! initial sync. Changes at the provider become visible only when a run finishes well.
+//! A run copies one model; a round is a set of runs that ends with `LinkedAccount.sync_completed`. The first round is
+//! the initial sync. Changes at the provider become visible only when a run finishes well.
 
 use std::collections::BTreeSet;
 

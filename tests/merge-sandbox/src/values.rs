@@ -1,4 +1,5 @@
-//! Values: what a field of a given name plausibly holds. Names, words and industries come from the `fake` crate's lists.
+//! Values: what a field of a given name plausibly holds. Names, words and industries come from the `fake` crate's
+//! lists.
 
 use std::fmt::Write;
 

@@ -1,7 +1,7 @@
-//! A meter: messages by queue, as SQS counts them; and the capacity units that DynamoDB would bill, by caller and table.
-//! dynoxide counts them as DynamoDB does when a request asks for it; the meter asks on everybody's behalf. A refused
-//! conditional write tells no units though it is billed; it counts as one unit an item (two in a transaction), under the
-//! request's table or under none.
+//! A meter: messages by queue, as SQS counts them; and the capacity units that DynamoDB would bill, by caller and
+//! table. dynoxide counts them as DynamoDB does when a request asks for it; the meter asks on everybody's behalf. A
+//! refused conditional write tells no units though it is billed; it counts as one unit an item (two in a transaction),
+//! under the request's table or under none.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

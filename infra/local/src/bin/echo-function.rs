@@ -4,8 +4,9 @@
 //! returns an error; `panic` panics; `exit` ends the process; `environment` answers its environment;
 //! `answer` answers the event's `answer`; `large` answers `bytes` bytes; `print` writes `text` to both
 //! outputs; `send` sends its event once more to the queue `queue_url`. An SQS batch is handled message by
-//! message, an HTTP request by its body if that says what to do: the body is such an event, and those that fail are answered as batch item failures. With `PRINT_EVENTS` set
-//! it prints every event, with `BREAK_INIT` set it ends before it asks for an event.
+//! message, an HTTP request by its body if that says what to do: the body is such an event, and those that fail are
+//! answered as batch item failures. With `PRINT_EVENTS` set it prints every event, with `BREAK_INIT` set it ends before
+//! it asks for an event.
 //!
 //! Called with the argument `host` it is no function but a Lambda host that runs itself as one: it
 //! prints the process ids of two invocations that never end, for the test that kills a host.

@@ -1,5 +1,5 @@
-//! Words: the values of an option whose type is one of the domain's, as its JSON spells them. The type alone knows them:
-//! asked to be read, it says what there could be.
+//! Words: the values of an option whose type is one of the domain's, as its JSON spells them. The type alone knows
+//! them: asked to be read, it says what there could be.
 
 use std::fmt;
 

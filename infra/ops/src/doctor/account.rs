@@ -1,5 +1,5 @@
-//! One account: its token, Merge's answers, its owner row, its windows and checkpoints. Gathered first, then judged by a
-//! pure function.
+//! One account: its token, Merge's answers, its owner row, its windows and checkpoints. Gathered first, then judged by
+//! a pure function.
 
 use std::time::Duration;
 
@@ -29,7 +29,8 @@ use crate::output::word;
 pub struct AccountFacts {
     pub account: LinkedAccount,
     pub token: Result<(), TokenFault>,
-    /// What Merge says; `None` where it was not asked: the account is leaving, its token does not open, or Merge is out.
+    /// What Merge says; `None` where it was not asked: the account is leaving, its token does not open, or Merge is
+    /// out.
     pub merge: Option<MergeSays>,
     pub owner: Option<AccountRef>,
     pub models: Vec<ModelFacts>,

@@ -1,6 +1,6 @@
 //! A cursor: where an incremental export begins, `{block}@{time}`: the last block of the model's change feed that an
-//! earlier export holds, and when it was written. Blocks are kept for a while only; a cursor older than that is refused,
-//! because what came after it may be gone.
+//! earlier export holds, and when it was written. Blocks are kept for a while only; a cursor older than that is
+//! refused, because what came after it may be gone.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! The file of an export, and the small one beside it that says how far the export has come.
 //!
-//! Lines are gathered until they make a member of about a megabyte; it is appended, forced to the disk, and only then is
-//! the progress replaced, in one step. Whatever the moment of an interruption, the progress never speaks of bytes that
-//! are not there.
+//! Lines are gathered until they make a member of about a megabyte; it is appended, forced to the disk, and only then
+//! is the progress replaced, in one step. Whatever the moment of an interruption, the progress never speaks of bytes
+//! that are not there.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -31,8 +31,8 @@ pub struct Export {
 }
 
 impl Export {
-    /// Goes on with the export in `path`, if one `same` as this was interrupted there; else begins it. A file of another
-    /// export is left alone.
+    /// Goes on with the export in `path`, if one `same` as this was interrupted there; else begins it. A file of
+    /// another export is left alone.
     pub fn open(path: &Path, fresh: Progress, same: impl Fn(&Progress) -> bool) -> Result<Self, Failure> {
         let failed = |source| Failure::File { path: path.to_owned(), source };
         let kept = match fs::read(beside(path)) {
@@ -128,9 +128,9 @@ fn beside(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
+    use jiff::Timestamp;
     use shared::domain::ids::AccountId;
     use uuid::Uuid;
 

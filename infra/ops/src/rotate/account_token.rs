@@ -1,6 +1,6 @@
 //! Account tokens: Merge makes a new one, the worker stores it in the account's turn, and it is seen to work before the
-//! account counts as done. The old token is worth nothing from the moment that Merge has made the new one, so the worker
-//! does it, which no sync can overtake; this only asks, waits and looks.
+//! account counts as done. The old token is worth nothing from the moment that Merge has made the new one, so the
+//! worker does it, which no sync can overtake; this only asks, waits and looks.
 
 use std::time::Duration;
 

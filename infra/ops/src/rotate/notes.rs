@@ -1,6 +1,6 @@
 //! Notes of a rotation: which accounts are done, and which are under way, in a file that an interrupted run is taken up
-//! from. One JSON object per line, appended; a line that was cut off by the interruption says nothing. The first line says
-//! what is rotated: an account that is done with one rotation is not with another.
+//! from. One JSON object per line, appended; a line that was cut off by the interruption says nothing. The first line
+//! says what is rotated: an account that is done with one rotation is not with another.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};

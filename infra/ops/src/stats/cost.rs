@@ -1,5 +1,6 @@
-//! The cost of the last day, from what AWS counts, at the list prices of us-east-1 and without any free tier: DynamoDB's
-//! request units, Lambda's invocations and time, SQS's messages. KMS counts nothing for one key: its calls are estimated.
+//! The cost of the last day, from what AWS counts, at the list prices of us-east-1 and without any free tier:
+//! DynamoDB's request units, Lambda's invocations and time, SQS's messages. KMS counts nothing for one key: its calls
+//! are estimated.
 
 use jiff::Timestamp;
 use serde::Serialize;

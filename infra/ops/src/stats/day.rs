@@ -1,5 +1,5 @@
-//! The last day, as CloudWatch counted it: webhooks against polls, Merge's errors and limits, and what it cost. Of the whole
-//! stack, whichever accounts are asked for.
+//! The last day, as CloudWatch counted it: webhooks against polls, Merge's errors and limits, and what it cost. Of the
+//! whole stack, whichever accounts are asked for.
 
 use std::collections::BTreeMap;
 
