@@ -104,14 +104,12 @@ pub async fn retire(worker: &Worker, account: LinkedAccount, invocation: &Invoca
 /// Why a deletion waits.
 struct Blocked {
     reason: &'static str,
-    key_refused: bool,
 }
 
 impl Blocked {
     fn by(error: &MergeError) -> Self {
-        telemetry::count_by(Metric::MergeError, error.label(), 1);
         tracing::warn!(error = telemetry::chain(error), "Merge does not delete an account");
-        Self { reason: error.label(), key_refused: error.is_api_key_refused() }
+        Self { reason: error.label() }
     }
 }
 
@@ -124,22 +122,19 @@ async fn delete_at_merge(worker: &Worker, account: &LinkedAccount) -> Result<Res
             Err(error) => return Ok(Err(Blocked::by(&error))),
         },
         // No call can be made for the account any more, and that never passes: the list alone can tell.
-        Err(SecretsError::WrongContext) => Blocked { reason: "token_undecryptable", key_refused: false },
+        Err(SecretsError::WrongContext) => Blocked { reason: "token_undecryptable" },
         Err(error) => return Err(error.into()),
     };
     // Gone already, a fault of the token, or an outage of our key? The list needs the key alone.
     Ok(match absence::look(worker, account).await? {
         Ok(Standing::Gone) => Ok(()),
         Ok(Standing::Listed(_)) => Err(refused),
-        Ok(Standing::Missing(_)) => Err(Blocked { reason: "missing_at_merge", ..refused }),
+        Ok(Standing::Missing(_)) => Err(Blocked { reason: "missing_at_merge" }),
         Err(error) => Err(Blocked::by(&error)),
     })
 }
 
 async fn blocked(worker: &Worker, account: &LinkedAccount, why: &Blocked) -> Result<(), WorkError> {
-    if why.key_refused {
-        telemetry::count(Metric::MergeApiKeyRefused, 1);
-    }
     tracing::warn!(account = %account.id, reason = why.reason, "a deletion waits for Merge; nothing is erased");
     let now = worker.now();
     let of = AccountRef { organization: account.organization.clone(), account: account.id };

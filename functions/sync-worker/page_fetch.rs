@@ -64,7 +64,7 @@ impl EndpointSync<'_> {
             take_budget(self.worker, self.budget).await.map_err(PageFault::NotBefore)?;
             let error = match self.worker.merge.records_page(self.token, &request).await {
                 Ok(page) => {
-                    self.lanes.open();
+                    self.lanes.given(&page);
                     return Ok(page);
                 }
                 Err(error) => error,

@@ -174,7 +174,6 @@ pub fn hold_back(
     trouble: TroubleCode,
     findings: &mut Findings,
 ) {
-    telemetry::count_by(Metric::MergeError, error.label(), 1);
     tracing::warn!(account = %account.id, error = telemetry::chain(error), "Merge does not serve this account now");
     findings.trouble = Some(trouble);
     let pause = match error.retry() {
@@ -187,21 +186,22 @@ pub fn hold_back(
 /// The trouble that a refusal by Merge stands for.
 pub async fn trouble_of(worker: &Worker, account: &LinkedAccount, error: &MergeError) -> TroubleCode {
     match error.kind() {
-        ErrorKind::Unauthorized => refused(&worker.merge.linked_account(&account.merge_id).await),
+        ErrorKind::Unauthorized => match worker.merge.linked_account(&account.merge_id).await {
+            // Perhaps the key is another environment's, and perhaps the account is gone: the next look tells.
+            Ok(None) => TroubleCode::MergeUnavailable,
+            listed => refused(&listed),
+        },
         ErrorKind::RateLimited | ErrorKind::Unavailable => TroubleCode::MergeUnavailable,
         _ => TroubleCode::ContractBroken,
     }
 }
 
 /// What a 401 refused: the key or the account's token. A call with the key alone tells, if it is answered; else nobody
-/// is to blame.
+/// is to blame. `Ok`: it was, and Merge has the account.
 pub fn refused<T>(with_key_alone: &Result<T, MergeError>) -> TroubleCode {
     match with_key_alone {
         Ok(_) => TroubleCode::AccountTokenRefused,
-        Err(error) if error.is_api_key_refused() => {
-            telemetry::count(Metric::MergeApiKeyRefused, 1);
-            TroubleCode::ApiKeyRefused
-        }
+        Err(error) if error.is_api_key_refused() => TroubleCode::ApiKeyRefused,
         Err(_) => TroubleCode::MergeUnavailable,
     }
 }

@@ -40,12 +40,19 @@ def test_what_does_not_start_there_is_found(header, symbols, content, fault, tmp
     assert list(artefacts.faults(bootstrap(tmp_path, content), HERE)) == ([fault] if fault else [])
 
 
-def test_one_that_is_too_large_is_found(tmp_path, monkeypatch):
+def test_one_that_has_grown_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(artefacts, "readelf", lambda option, file: "AArch64 GLIBC_2.34")
     # Nothing of it can be compressed.
-    assert list(artefacts.faults(bootstrap(tmp_path, random.Random(1).randbytes(5_000_000)), HERE)) == []
-    (fault,) = artefacts.faults(bootstrap(tmp_path, random.Random(1).randbytes(5_300_000)), HERE)
-    assert fault.startswith("zipped it has 5,30") and fault.endswith("of 5,242,880 that it may have")
+    built = bootstrap(tmp_path, random.Random(1).randbytes(110_000))
+    assert list(artefacts.faults(built, HERE, 101_000)) == []
+    (fault,) = artefacts.faults(built, HERE, 99_000)
+    assert fault.startswith("zipped it has 110,") and "had 99,000" in fault
+
+
+def test_what_was_built_last_is_known_of_every_function():
+    had = artefacts.before(artefacts.ROOT)
+    assert had.keys() == set(artefacts.functions(artefacts.ROOT / "infra/template.yaml").values())
+    assert all(500_000 < size < 6_000_000 for size in had.values())
 
 
 def test_readelf_tells_what_a_real_executable_needs():

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes a release of `tether`, the operator's tool, for this machine's kind:
 
-    pip install -r infra/supply/requirements.txt
+    pip install -r infra/supply/requirements.lock
     infra/ops/release.py
 
 builds it optimised and stripped, and leaves in `target/dist` a folder with the binary, its manual page, shell completions
@@ -102,7 +102,7 @@ def main():
     try:
         import sbom
     except ImportError as error:
-        sys.exit(f"{error}: pip install -r infra/supply/requirements.txt")
+        sys.exit(f"{error}: pip install -r infra/supply/requirements.lock")
 
     # 1. Build, and ask the binary for what it can tell of itself.
     binary, target = build(arguments.profile), host()

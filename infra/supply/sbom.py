@@ -7,7 +7,7 @@ or every crate that is linked into the operator's tool.
 
 CycloneDX 1.6 as JSON, from `Cargo.lock` through `cargo metadata`: normal dependencies for the target, with version,
 licence, checksum and who needs whom. What only tests and builds need is not in it, because it is not shipped. Needs
-`pip install -r infra/supply/requirements.txt`.
+`pip install -r infra/supply/requirements.lock`.
 """
 
 import json

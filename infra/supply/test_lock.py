@@ -11,8 +11,10 @@ LOCKS = re.findall(r"^lock (.+)$", (ROOT / "infra/supply/lock").read_text().repl
 
 
 def pinned(text):
-    """Version by name; extras are left out."""
+    """Version by name; extras are left out. Whatever else stands in a line is no requirement that can be locked."""
+    lines = [line for line in text.splitlines() if re.match(r"[A-Za-z0-9]", line)]
     found = re.findall(r"^([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?==([^ ;\\\n]+)", text, re.MULTILINE)
+    assert len(found) == len(lines), lines
     return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found}
 
 

@@ -135,7 +135,11 @@ impl MergeClient {
     pub(super) async fn fetch<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, MergeError> {
         let name = call.name;
         let body = self.send(call).await?;
-        serde_json::from_slice(&body).map_err(|error| malformed(name, &error))
+        serde_json::from_slice(&body).map_err(|error| {
+            let error = malformed(name, &error);
+            telemetry::count_by(Metric::MergeError, error.label(), 1);
+            error
+        })
     }
 
     async fn attempt(&self, call: &Call<'_>) -> Result<Bytes, MergeError> {

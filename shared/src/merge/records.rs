@@ -117,6 +117,11 @@ impl RecordsPage {
         self.records.iter().map(|range| &self.body[range.clone()])
     }
 
+    /// Bytes of the body.
+    pub fn bytes(&self) -> usize {
+        self.body.len()
+    }
+
     /// Number of records.
     pub fn len(&self) -> usize {
         self.records.len()

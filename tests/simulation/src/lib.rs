@@ -150,7 +150,7 @@ async fn live(sim: &Sim) -> Result<(), StoreError> {
     }
     let mut follower = Follower::default();
     while sim.elapsed() < sim.scenario().chaos {
-        let wait = sim.chance().millis(5_000, 240_000);
+        let wait = sim.chance().millis(5_000, (sim.scenario().chaos / 4).as_millis() as u64);
         tokio::time::sleep(wait).await;
         for account in all_accounts(&store).await.iter().filter(|account| account.status.connected()) {
             follower.follow(sim, &store, account).await?;

@@ -128,7 +128,9 @@ fn report(outcome: &Outcome) {
         println!("seed {seed}: holds ({lines} lines, {fingerprint:016x})");
         return;
     }
-    println!("seed {seed}: BROKEN ({lines} lines). Replay: cargo sim --seed {seed}");
+    // What overflows does so in the build that checks it.
+    let replay = if cfg!(debug_assertions) { "cargo run --bin simulation --" } else { "cargo sim" };
+    println!("seed {seed}: BROKEN ({lines} lines). Replay: {replay} --seed {seed}");
     for what in broken {
         println!("  {what}");
     }
