@@ -44,7 +44,7 @@ impl Filter {
     async fn of(accounts: &Accounts, caller: &Caller, request: &Request) -> Result<Self, Problem> {
         let query = http::query(request);
         let category = query.parsed::<Category>("category")?;
-        let status = query.text("status").map(status).transpose()?;
+        let status = query.given("status").map(status).transpose()?;
         let duplicates = match query.given("duplicates_of") {
             Some(id) => Some(duplicates(accounts, caller, id).await?),
             None => None,

@@ -82,7 +82,7 @@ pub async fn changes(
     let limit = query.limit()?;
     let account = access::readable(&records.store, &caller.organization, id).await?;
     let id = account.id;
-    let model = match query.text("model") {
+    let model = match query.given("model") {
         Some(key) => {
             let endpoint = Endpoint::by_key(key).filter(|endpoint| endpoint.category == account.category);
             Some(endpoint.ok_or_else(|| Problem::invalid("model is not one of the account's category."))?)

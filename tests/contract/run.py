@@ -1,7 +1,7 @@
 """Asks the API everything that its published document allows and forbids, and judges every answer by the document.
 
-Runs Schemathesis against the stack whose ready file TETHER_READY_FILE names, as an organization of its own: first with
-ids that nobody has, then with an account that is connected, but for deleting it. An answer of 500 or more, one that the
+Runs Schemathesis against the stack whose ready file TETHER_READY_FILE names, as organizations of its own: first with ids
+that nobody has, then with an account that is connected, but for deleting it. An answer of 500 or more, one that the
 document does not describe, and a request that is against the document and served all the same are failures.
 
 usage: run.py EXAMPLES [SEED]
@@ -16,7 +16,8 @@ import tempfile
 import urllib.parse
 import urllib.request
 
-ORGANIZATION = "org_contract"
+# What Merge refuses of the first counts against it for two minutes.
+WITHOUT_ACCOUNT, WITH_ACCOUNT = "org_contract", "org_contract_connected"
 NOT_FOR_US = [
     # API Gateway answers a method that a path does not have like a path that does not exist.
     "unsupported_method",
@@ -40,8 +41,8 @@ def call(url, body=None, token=None):
         return json.loads(answer.read())
 
 
-def token(ready):
-    form = {"grant_type": "client_credentials", "client_id": ORGANIZATION, "client_secret": "dev"}
+def token(ready, organization):
+    form = {"grant_type": "client_credentials", "client_id": organization, "client_secret": "dev"}
     return call(ready["token"], urllib.parse.urlencode(form))["access_token"]
 
 
@@ -74,8 +75,8 @@ def main():
     examples = int(sys.argv[1])
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     ready = json.loads(pathlib.Path(os.environ["TETHER_READY_FILE"]).read_text())
-    bearer = token(ready)
-    failed = schemathesis(ready, bearer, examples, seed, [])
+    failed = schemathesis(ready, token(ready, WITHOUT_ACCOUNT), examples, seed, [])
+    bearer = token(ready, WITH_ACCOUNT)
     account = connect(ready, bearer)
     own = ["--include-path-regex", r"\{id\}", "--exclude-method", "DELETE"]
     failed |= schemathesis(ready, bearer, examples, seed, own, f'[parameters]\n"path.id" = "{account}"\n')

@@ -183,6 +183,10 @@ fn the_list_is_filtered_and_paged() {
         let refused = |query: &str| world.ask("acme", format!("GET /v1/linked-accounts?{query}"), Value::Null);
         refused("category=payroll").await.refused(400, "invalid_request");
         refused("status=BROKEN").await.refused(400, "invalid_request");
+        // What somebody left empty is not what somebody left out.
+        for empty in ["category=", "status=", "limit="] {
+            refused(empty).await.refused(400, "invalid_request");
+        }
         refused("cursor=abc").await.refused(400, "cursor_invalid");
     });
 }

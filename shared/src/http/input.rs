@@ -101,9 +101,9 @@ impl Query<'_> {
         self.0.query_string_parameters_ref()?.first(name)
     }
 
-    /// A parameter that parses; 400 naming the parameter when it does not.
+    /// A parameter that parses; 400 naming the parameter when it does not, as an empty one does not.
     pub fn parsed<T: std::str::FromStr>(&self, name: &'static str) -> Result<Option<T>, Problem> {
-        self.text(name)
+        self.given(name)
             .map(str::parse)
             .transpose()
             .map_err(|_| Problem::invalid(format!("{name} is not a valid value.")))

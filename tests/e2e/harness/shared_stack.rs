@@ -11,10 +11,12 @@ use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
 use super::permissions::{self, Watch};
-use super::{Setup, System, leftovers};
+use super::{Setup, System, leftovers, long};
 
-/// No test takes this long unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(1_800);
+/// No test takes this long unless it hangs: half an hour, and six with `tests/run --long`.
+fn patience() -> Duration {
+    Duration::from_secs(if long() { 21_600 } else { 1_800 })
+}
 
 /// Every stack and every test runs here, for as long as the process lives.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
@@ -46,7 +48,7 @@ impl SharedStack {
         let system = self.acquire(&name);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             RUNTIME.block_on(async {
-                timeout(PATIENCE, test(&system)).await.expect("the test hangs");
+                timeout(patience(), test(&system)).await.expect("the test hangs");
             });
         }));
         let left = self.release(system, &name);

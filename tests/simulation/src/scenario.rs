@@ -55,17 +55,13 @@ impl Scenario {
     /// Most worlds are small and short, so that thousands can be seen; some are not.
     pub fn of(chance: &mut Chance) -> Self {
         let yes = |chance: &mut Chance| chance.below(2) == 1;
-        let deletes = chance.below(3) == 0;
-        // A deletion sweeps again after three minutes, and that must still meet faults.
-        let minutes = chance.of(&[3, 4, 5, 6, 8, 20]).max(if deletes { 6 } else { 0 });
-        let strangers = chance.below(4) == 0;
-        Self {
+        let mut drawn = Self {
             faults: chance.faults(),
-            chaos: Duration::from_secs(minutes * 60),
+            chaos: Duration::from_secs(chance.of(&[3, 4, 5, 6, 8, 20]) * 60),
             slice: Duration::from_secs(chance.of(&[1, 2, 5, 20, 100])),
             timeout: Duration::from_secs(chance.of(&[30, 120, 120])),
             second_sweep: None,
-            visibility: chance.of(&[20, 20, 60, 120, 720]),
+            visibility: chance.of(&[20, 20, 60, 720]),
             plan_limit: chance.of(&[100, 400, 600]),
             max_page_size: chance.of(&[5, 10, 25, 100]) as usize,
             records: chance.of(&[0, 3, 3, 12, 40]),
@@ -77,18 +73,29 @@ impl Scenario {
             record_events: yes(chance),
             skew: chance.of(&[0, 0, 30, 600]),
             other: chance.of(&["accounting", "ats", "crm"]),
-            // A stranger needs somebody else's account.
-            users: if strangers { 3 } else { chance.of(&[1, 1, 1, 1, 3]) },
+            users: chance.of(&[1, 1, 1, 3]),
             first_user: chance.below(3) as usize,
             pace: chance.of(&[15, 30, 60]),
-            deletes,
+            deletes: chance.below(3) == 0,
             full_reads: yes(chance),
             relinks: yes(chance),
             removals: chance.below(4) == 0,
-            strangers,
+            strangers: yes(chance),
             fleeting: false,
             bug: None,
+        };
+        // How far Merge's syncs are is read in pages, too, of some thirty models, and must leave time for a record.
+        let least_slice = 30_u64.div_ceil(drawn.max_page_size as u64);
+        drawn.slice = drawn.slice.max(Duration::from_secs(least_slice));
+        if drawn.deletes {
+            // A deletion sweeps again after three minutes, and that must still meet faults.
+            drawn.chaos = drawn.chaos.max(Duration::from_secs(6 * 60));
         }
+        if drawn.strangers && chance.below(2) == 0 {
+            // They need somebody else's account.
+            drawn.users = 3;
+        }
+        drawn
     }
 
     /// A short world in which this mistake is made and everything happens that it should stand up to.

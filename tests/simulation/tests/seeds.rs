@@ -87,8 +87,9 @@ fn everything_holds_where_workers_are_ended_at_their_timeout() {
     assert!(SLUGGISH.happenings.of(Happening::EndedAtTimeout) > 0, "{}", SLUGGISH.happenings);
 }
 
-/// Reservations, epochs and deletions rest on conditions, not on whose clock is right: with clocks up to ten minutes
-/// apart nobody writes over another, and nothing is taken for expired or current that is not.
+/// Reservations, epochs and deletions rest on conditions, not on whose clock is right: with clocks up to ten minutes off
+/// nobody writes over another, and nothing is taken for expired that is not. What such a clock can do is put off: a full
+/// read that is asked for before the time at which another was made, by a clock that was ahead, waits for the next day's.
 #[test]
 fn checklist_45_everything_holds_with_clocks_ten_minutes_off() {
     let chaos = Duration::from_secs(20 * 60);
