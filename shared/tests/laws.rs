@@ -11,12 +11,15 @@ use std::process::Command;
 const LONGEST_FILE: usize = 400;
 
 /// Longer files, and why they may be.
-const LONG_FILES: [(&str, &str); 6] = [
+const LONG_FILES: [(&str, &str); 9] = [
     ("Cargo.lock", "written by Cargo"),
     ("tests/fuzz/Cargo.lock", "written by Cargo"),
+    ("infra/checks/requirements-checkov.lock", "written by uv"),
+    ("infra/requirements-build.lock", "written by uv"),
     ("infra/template.yaml", "SAM reads one file, and this is the whole deployment"),
     ("web/openapi.json", "generated from the code by a test"),
     ("web/vendor/oauth4webapi.js", "vendored as it was published"),
+    ("tests/requirements.lock", "written by uv"),
     ("tests/web/package-lock.json", "written by npm"),
 ];
 
