@@ -85,10 +85,9 @@ pub async fn patch(
     }
 
     // 3. What was held back meanwhile is found by reading everything again. A poll would do it, too; this makes it
-    // soon,
-    //    and a repeat makes up for a message that was not queued.
-    if let Some(read) = account.facts.full_read.as_ref().filter(|_| release) {
-        sync::send(accounts, &account, SyncMode::Full, Vec::new(), read.since, ambient::uuid()).await?;
+    //    soon, and a repeat makes up for a message that was not queued.
+    if let Some(read) = account.facts.standing_full_read().filter(|_| release) {
+        sync::send(accounts, &account, SyncMode::Full, Vec::new(), read.asked_at, ambient::uuid()).await?;
     }
     http::ok(&AccountView::of_account(&account, now))
 }

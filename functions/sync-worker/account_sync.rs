@@ -100,7 +100,7 @@ pub async fn requested(
     let only: Vec<_> = request.models.iter().filter_map(|key| Endpoint::by_key(key)).collect();
     let account = match request.mode {
         SyncMode::Changes => worker.store.account(&of.organization, of.account).await?,
-        SyncMode::Full => ask_in_full(worker, of, &only, request.at.min(worker.now())).await?,
+        SyncMode::Full => ask_in_full(worker, of, &only, request.at).await?,
     };
     let Some(account) = account else { return Ok(()) };
     parking::release_for(worker, &account, invocation).await?;
@@ -116,10 +116,12 @@ async fn ask_in_full(
     worker: &Worker,
     of: &AccountRef,
     only: &[&'static Endpoint],
-    since: Timestamp,
+    asked_at: Timestamp,
 ) -> Result<Option<LinkedAccount>, WorkError> {
     let ask = |account: &mut LinkedAccount| {
-        account.ask_in_full(only.iter().map(|endpoint| endpoint.slug()).collect(), since);
+        if !account.facts.ask_in_full(only.iter().map(|endpoint| endpoint.slug()).collect(), asked_at) {
+            return Change::Keep;
+        }
         account.updated_at = worker.now();
         Change::Write
     };
@@ -180,7 +182,7 @@ async fn run(asked: Run<'_>, mut account: LinkedAccount, pages_before: u64) -> R
     let mut after = checkpoints;
     // A run of some lists only says nothing of the others.
     let through = asked.only.is_empty() && reports.iter().all(|report| matches!(report.end, End::Finished));
-    findings.full_read_over = account.facts.full_read.clone().filter(|_| through && !reports.is_empty());
+    findings.full_read_over = account.facts.standing_full_read().cloned().filter(|_| through && !reports.is_empty());
     for report in &mut reports {
         findings.learn(worker, &account, report).await?;
         if let Some(checkpoint) = report.checkpoint.take() {
@@ -318,10 +320,10 @@ async fn fetch(
                 again: facts.unreadable.contains_key(&slug),
                 deletions_held,
             };
-            let full_since = facts.full_read.as_ref().and_then(|read| read.since_for(&slug));
+            let asked = facts.full_read_of(&slug);
             async move {
                 let _lane = lanes.enter().await;
-                sync.run(checkpoint, &readable, full_since).await
+                sync.run(checkpoint, &readable, asked).await
             }
         });
         let level: Vec<Report> = level.buffer_unordered(lanes::MOST).try_collect().await?;

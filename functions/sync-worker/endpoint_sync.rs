@@ -81,12 +81,12 @@ impl EndpointSync<'_> {
         &self,
         checkpoint: Option<Checkpoint>,
         readable: &Readable<'_>,
-        full_since: Option<Timestamp>,
+        asked: Option<u64>,
     ) -> Result<Report, WorkError> {
         let mut report = Report { endpoint: self.endpoint, checkpoint, end: End::Finished, finished: Vec::new() };
         loop {
             let open = report.checkpoint.as_ref().and_then(|c| c.window.clone());
-            let Some(open) = open.or_else(|| self.next(report.checkpoint.as_ref(), readable, full_since)) else {
+            let Some(open) = open.or_else(|| self.next(report.checkpoint.as_ref(), readable, asked)) else {
                 return Ok(report);
             };
             if self.invocation.time_is_up() {
@@ -121,17 +121,13 @@ impl EndpointSync<'_> {
         }
     }
 
-    fn next(
-        &self,
-        have: Option<&Checkpoint>,
-        readable: &Readable<'_>,
-        full_since: Option<Timestamp>,
-    ) -> Option<OpenWindow> {
-        let (now, mode, cadence) = (self.worker.now(), mode_for(have, full_since), self.worker.cadence());
-        match readable {
+    fn next(&self, have: Option<&Checkpoint>, readable: &Readable<'_>, asked: Option<u64>) -> Option<OpenWindow> {
+        let (now, mode, cadence) = (self.worker.now(), mode_for(have, asked), self.worker.cadence());
+        let open = match readable {
             Readable::Status(status) => next_window(self.endpoint, have, status, mode, &cadence, now),
             Readable::Parents(parents, own) => next_nested_window(have, parents, *own, mode, &cadence, now),
-        }
+        };
+        open.map(|open| OpenWindow { asked, ..open })
     }
 
     /// Takes the endpoint up. `false`: another worker was faster, or the account is leaving.
@@ -252,11 +248,10 @@ impl EndpointSync<'_> {
     }
 }
 
-/// A full read that was asked for at `since` happens once, in whichever invocation.
-fn mode_for(checkpoint: Option<&Checkpoint>, since: Option<Timestamp>) -> SyncMode {
-    let read_at = checkpoint.and_then(|c| c.full_read_at);
-    match since {
-        Some(since) if read_at.is_none_or(|at| at < since) => SyncMode::Full,
-        _ => SyncMode::Changes,
+/// A full read that was asked for happens once, in whichever invocation. `asked`: its number.
+fn mode_for(checkpoint: Option<&Checkpoint>, asked: Option<u64>) -> SyncMode {
+    match asked > checkpoint.and_then(|c| c.full_read) {
+        true => SyncMode::Full,
+        false => SyncMode::Changes,
     }
 }

@@ -9,6 +9,7 @@ use shared::{
     domain::{
         account::{AccountStatus, LinkedAccount},
         endpoint::{Endpoint, Rule},
+        issue::Issue,
         sync_status::{SyncStatus, pair},
         window::Checkpoint,
     },
@@ -40,6 +41,12 @@ pub async fn of_hint(
         // Something new to read, where nothing was expected: somebody may have relinked the account, and elsewhere.
         return Ok(Some(Ask::StatusAndAccount));
     }
+    // A sync that brings something while an issue is open may be the first since it was resolved: the webhook that said
+    // so may be lost.
+    let fresh = match account.issues.values().any(Issue::is_open) {
+        true => Ask::StatusAndAccount,
+        false => Ask::Status,
+    };
     let told: Option<Vec<(&Endpoint, Timestamp)>> = models
         .iter()
         .map(|model| {
@@ -47,7 +54,7 @@ pub async fn of_hint(
             Some((endpoint, *finished.get(model)?))
         })
         .collect();
-    let Some(told) = told.filter(|told| !told.is_empty()) else { return Ok(Some(Ask::Status)) };
+    let Some(told) = told.filter(|told| !told.is_empty()) else { return Ok(Some(fresh)) };
     let checkpoints = worker.store.checkpoints(account.id).await?;
     let read = |(endpoint, at): &(&Endpoint, Timestamp)| {
         let checkpoint = checkpoints.get(&endpoint.slug());
@@ -64,7 +71,7 @@ pub async fn of_hint(
         rows.any(|row| row.last_sync_finished.is_some_and(|finished| finished >= *at))
     };
     let enough = is_recent(worker, stored.as_ref()) && told.iter().all(says);
-    Ok(Some(if enough { Ask::Stored } else { Ask::Status }))
+    Ok(Some(if enough { Ask::Stored } else { fresh }))
 }
 
 /// Merge asked to be left alone, or is out; the wake that was set looks again.
@@ -91,7 +98,7 @@ pub fn poll_is_needless(
         let open = checkpoint.is_some_and(|checkpoint| checkpoint.window.is_some());
         !open && row.readable(checkpoint.and_then(|checkpoint| checkpoint.upper)).is_none()
     });
-    well && account.facts.initial_sync_completed && account.facts.full_read.is_none() && all_read
+    well && account.facts.initial_sync_completed && account.facts.standing_full_read().is_none() && all_read
 }
 
 /// Whether Merge finished a sync, some while ago, that nothing has led us to.

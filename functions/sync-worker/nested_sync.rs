@@ -56,7 +56,7 @@ pub async fn pages(sync: &EndpointSync<'_>, report: &mut Report) -> Result<End, 
             none => none.insert(Walk::new(sync, above, &parents)),
         };
         let Some(parent) = walk.parent().await? else {
-            let after = checkpoint.below_finished();
+            let after = checkpoint.below_finished(sync.deletions_held || parents.held > 0);
             if parents.held > 0 {
                 sweep::hold(sync, &checkpoint, &open, parents.held, parents.examples).await?;
             }

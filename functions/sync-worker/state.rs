@@ -276,7 +276,7 @@ fn apply(
         account.facts = facts(worker, account, checkpoints, rows);
     }
     if account.facts.full_read == findings.full_read_over && account.facts.unreadable.is_empty() {
-        account.facts.full_read = None;
+        account.facts.full_read = findings.full_read_over.clone().map(|read| FullRead { over: true, ..read });
     }
     account.chain += u64::from(findings.chain_moves);
     account.due = due(worker, account, rows, findings.resume_at, now);

@@ -7,7 +7,7 @@ use shared::{
     domain::{
         change::{Action, Change, Counts, Presence, Stored},
         time,
-        window::{Checkpoint, OpenWindow, Sweep},
+        window::{Checkpoint, Left, OpenWindow, Sweep},
     },
     store::{
         brake::Held,
@@ -76,16 +76,20 @@ impl Sweeper {
             let changes: Vec<Change> =
                 missing.iter().map(|gone| Change { k: gone.key.clone(), a: Action::Deleted }).collect();
             let next = Some(further).filter(|sweep| sweep.shard < SHARDS);
-            let after = checkpoint.swept(counts, !changes.is_empty(), spared, next);
+            let left = Left { spared, held: sync.deletions_held };
+            let after = checkpoint.swept(counts, !changes.is_empty(), left, next);
             return commit(sync, checkpoint, after, counts, Page { changes: &changes, tombstones: &missing }).await;
         }
-        let next = match further {
-            further if further.shard < SHARDS => Some(further),
-            further if further.missing == 0 => None,
-            further if self.held(sync, checkpoint, open, further.missing).await? => None,
-            further => Some(Sweep { deleting: true, missing: further.missing, ..Sweep::default() }),
+        let mut held = sync.deletions_held;
+        let next = if further.shard < SHARDS {
+            Some(further)
+        } else if further.missing == 0 {
+            None
+        } else {
+            held = self.held(sync, checkpoint, open, further.missing).await?;
+            (!held).then(|| Sweep { deleting: true, missing: further.missing, ..Sweep::default() })
         };
-        let after = checkpoint.swept(Counts::default(), false, spared, next);
+        let after = checkpoint.swept(Counts::default(), false, Left { spared, held }, next);
         commit(sync, checkpoint, after, Counts::default(), Page::default()).await
     }
 

@@ -83,11 +83,12 @@ async fn follow(system: &System, category: &'static str, integration: &str) {
     sandbox.sync(&account.merge_id).await;
     full(&api, &account).await;
     all_below(system, &api, &account, category, "in full").await;
-    until("the full read is over, and stands on the account no more", BOUND, async || {
+    until("the full read is over", BOUND, async || {
         let rows = system.tables().everything().await;
         let own = rows.iter().find(|row| text(row, "sk") == format!("ACCOUNT#{}", account.id)).ok_or("no row")?;
-        let stands = own["facts"].as_m().is_ok_and(|facts| facts.contains_key("full_read"));
-        if stands { Err("it stands".to_owned()) } else { Ok(()) }
+        let read = own["facts"].as_m().ok().and_then(|facts| facts.get("full_read")?.as_m().ok());
+        let over = read.and_then(|read| read.get("over")?.as_bool().ok()) == Some(&true);
+        if over { Ok(()) } else { Err(format!("it stands: {read:?}")) }
     })
     .await;
 }

@@ -298,7 +298,7 @@ fn a_release_whose_full_read_could_not_be_queued_has_asked_for_it() {
         world.queue.missing(release()).await.refused(500, "internal");
         let account = world.account(&id).await;
         assert_eq!(account.notes.deletions_held_since, None);
-        assert!(account.facts.full_read.is_some(), "the next poll reads everything again");
+        assert!(account.facts.standing_full_read().is_some(), "the next poll reads everything again");
         release().await.expect(200);
         assert_eq!(world.queue.waiting().await, 1, "and a repeat makes it soon");
     });

@@ -122,21 +122,8 @@ impl LinkedAccount {
             return false;
         }
         self.notes.deletions_held_since = None;
-        self.ask_in_full(BTreeSet::new(), now);
+        self.facts.ask_in_full(BTreeSet::new(), now);
         true
-    }
-
-    /// Asks for a full read of these lists, by endpoint slug; none: all. It stands until every list is through with it.
-    pub fn ask_in_full(&mut self, mut lists: BTreeSet<String>, mut since: Timestamp) {
-        if let Some(standing) = self.facts.full_read.take() {
-            // Whoever asked for all lists earlier gets them read in full once more with these.
-            lists = match lists.is_empty() || standing.lists.is_empty() {
-                true => BTreeSet::new(),
-                false => &lists | &standing.lists,
-            };
-            since = since.max(standing.since);
-        }
-        self.facts.full_read = Some(FullRead { since, lists });
     }
 }
 
@@ -204,7 +191,7 @@ pub struct SyncFacts {
     /// Lists that cannot be read to their end, by endpoint slug.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unreadable: BTreeMap<String, UnreadableList>,
-    /// A full read that was asked for and is not over.
+    /// The last full read that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full_read: Option<FullRead>,
 }
@@ -233,21 +220,50 @@ impl UnreadableList {
 /// A full read of all records that somebody asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FullRead {
-    /// When it was asked for; a list read in full since then is not read in full again.
-    pub since: Timestamp,
+    /// Rises with each request. A list that has been read in full for this number is not read in full again; times
+    /// would not tell, since the clock of whoever read may be ahead of the clock of whoever asked.
+    pub number: u64,
+    pub asked_at: Timestamp,
     /// Endpoint slugs; empty: all.
     #[serde(default)]
     pub lists: BTreeSet<String>,
-}
-
-impl FullRead {
-    /// Since when an endpoint is to be read in full, if it is.
-    pub fn since_for(&self, slug: &str) -> Option<Timestamp> {
-        (self.lists.is_empty() || self.lists.contains(slug)).then_some(self.since)
-    }
+    /// Every list is through with it.
+    #[serde(default)]
+    pub over: bool,
 }
 
 impl SyncFacts {
+    /// Asks for a full read of these lists, by endpoint slug; none: all. It stands until every list is through with it.
+    /// `asked_at`: the request's own time, by which it is known when it comes twice. `false`: it was here last.
+    pub fn ask_in_full(&mut self, mut lists: BTreeSet<String>, asked_at: Timestamp) -> bool {
+        let last = self.full_read.take();
+        if last.as_ref().is_some_and(|last| last.asked_at == asked_at) {
+            self.full_read = last;
+            return false;
+        }
+        // Whoever asked for all lists earlier gets them read in full once more with these.
+        if let Some(standing) = last.as_ref().filter(|last| !last.over) {
+            lists = match lists.is_empty() || standing.lists.is_empty() {
+                true => BTreeSet::new(),
+                false => &lists | &standing.lists,
+            };
+        }
+        let number = last.map_or(0, |last| last.number) + 1;
+        self.full_read = Some(FullRead { number, asked_at, lists, over: false });
+        true
+    }
+
+    /// The full read that was asked for and is not over.
+    pub fn standing_full_read(&self) -> Option<&FullRead> {
+        self.full_read.as_ref().filter(|read| !read.over)
+    }
+
+    /// For which request an endpoint is to be read in full, if any.
+    pub fn full_read_of(&self, slug: &str) -> Option<u64> {
+        let read = self.standing_full_read()?;
+        (read.lists.is_empty() || read.lists.contains(slug)).then_some(read.number)
+    }
+
     /// Merge refuses the account's token.
     pub fn token_refused(&self) -> bool {
         self.trouble.as_ref().is_some_and(|trouble| trouble.code == TroubleCode::AccountTokenRefused)
@@ -277,4 +293,29 @@ pub enum TroubleCode {
     ContractBroken,
     /// Deletion waits for Merge.
     DeleteBlocked,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + second).unwrap()
+    }
+
+    /// A clock that is behind asks for as much as one that is not.
+    #[test]
+    fn each_request_for_a_full_read_has_a_number_of_its_own() {
+        let mut facts = SyncFacts::default();
+        assert!(facts.ask_in_full(["hris.teams".to_owned()].into(), at(50)));
+        assert!(!facts.ask_in_full(["hris.teams".to_owned()].into(), at(50)), "its message came twice");
+        assert_eq!((facts.full_read_of("hris.teams"), facts.full_read_of("hris.groups")), (Some(1), None));
+        assert!(facts.ask_in_full(["hris.groups".to_owned()].into(), at(20)));
+        assert_eq!((facts.full_read_of("hris.teams"), facts.full_read_of("hris.groups")), (Some(2), Some(2)));
+        facts.full_read = facts.full_read.map(|read| FullRead { over: true, ..read });
+        assert_eq!(facts.full_read_of("hris.teams"), None);
+        assert!(!facts.ask_in_full(["hris.groups".to_owned()].into(), at(20)), "nor once it is over");
+        assert!(facts.ask_in_full(BTreeSet::new(), at(70)));
+        assert_eq!((facts.full_read_of("hris.teams"), facts.full_read_of("crm.leads")), (Some(3), Some(3)));
+    }
 }

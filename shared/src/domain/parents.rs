@@ -143,11 +143,13 @@ impl Checkpoint {
         after
     }
 
-    /// The checkpoint once no parent is left.
-    pub fn below_finished(&self) -> Self {
+    /// The checkpoint once no parent is left. `held`: deletions are.
+    pub fn below_finished(&self, held: bool) -> Self {
         let mut after = self.clone();
         after.pages += 1;
-        after.finished()
+        // The first read does not look for what it does not see.
+        let reread = self.upper.is_some() && self.window.as_ref().is_some_and(|open| open.kind == WindowKind::Full);
+        after.finished().all_seen(reread && !held)
     }
 }
 
@@ -207,7 +209,7 @@ mod tests {
         assert_eq!(next(None, &parents, Some(&own(None)), Changes, 20), None, "Merge is still reading");
         let first = next(None, &parents, None, Changes, 20).unwrap();
         assert_eq!((first.kind, first.upper, first.completes), (WindowKind::Full, at(10), true));
-        let have = Checkpoint::default().claimed(first, at(20)).below_finished();
+        let have = Checkpoint::default().claimed(first, at(20)).below_finished(false);
         assert_eq!((have.upper, have.followed), (Some(at(10)), tag(3)));
         assert_eq!(next(Some(&have), &parents, None, Changes, 30), None, "nothing new");
 
@@ -220,7 +222,7 @@ mod tests {
     fn what_the_own_sync_brings_later_is_read_too() {
         use SyncMode::Changes;
         let finish =
-            |have: &Checkpoint, window: Option<OpenWindow>| have.claimed(window.unwrap(), at(20)).below_finished();
+            |have: &Checkpoint, window: Option<OpenWindow>| have.claimed(window.unwrap(), at(20)).below_finished(false);
         let done = own(Some(9));
         let have = finish(&Checkpoint::default(), next(None, &read_up_to(10, 3), Some(&done), Changes, 20));
         // Two rounds of the parents, while the list's own sync takes its time.
@@ -243,7 +245,7 @@ mod tests {
     fn all_again_on_request_and_after_a_gap_in_the_feed() {
         let parents = read_up_to(10, 3);
         let first = next(None, &parents, None, SyncMode::Changes, 20).unwrap();
-        let have = Checkpoint::default().claimed(first, at(20)).below_finished();
+        let have = Checkpoint::default().claimed(first, at(20)).below_finished(false);
         let asked = next(Some(&have), &parents, None, SyncMode::Full, 30);
         assert_eq!(asked.map(|w| w.kind), Some(WindowKind::Full));
         let month = 31 * 86_400;
@@ -257,12 +259,12 @@ mod tests {
         let day = 86_400;
         let done = own(Some(9));
         let first = next(None, &read_up_to(10, 3), Some(&done), Changes, 20).unwrap();
-        let mut have = Checkpoint::default().claimed(first, at(20)).below_finished();
+        let mut have = Checkpoint::default().claimed(first, at(20)).below_finished(false);
         // The parents' syncs go on, day by day.
         for days in 1..=31 {
             let window = next(Some(&have), &read_up_to(days * day, 3 + days as u64), Some(&done), Changes, days * day);
             assert_eq!(window.as_ref().map(|window| window.kind), Some(WindowKind::Changes));
-            have = have.claimed(window.unwrap(), at(days * day)).below_finished();
+            have = have.claimed(window.unwrap(), at(days * day)).below_finished(false);
         }
         let parents = read_up_to(31 * day, 34);
         let again = next(Some(&have), &parents, Some(&own(Some(31 * day))), Changes, 31 * day + 60);

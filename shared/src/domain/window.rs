@@ -82,6 +82,9 @@ pub struct OpenWindow {
     /// In a nested list's window: whose lists it reads, and how far it has come.
     #[serde(default)]
     pub parents: Option<Parents>,
+    /// Number of the full read that stood for the list when the window was opened.
+    #[serde(default)]
+    pub asked: Option<u64>,
 }
 
 /// How far the search for records that a full read did not see has come. First all shards are counted, then, if the
@@ -96,6 +99,15 @@ pub struct Sweep {
     pub after: Option<String>,
     /// Records found missing while counting.
     pub missing: u64,
+}
+
+/// What the sweep leaves stored though the full read did not see it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Some is too new to be missed: when the oldest of it was changed.
+    pub spared: Option<Timestamp>,
+    /// Deletions are held.
+    pub held: bool,
 }
 
 /// The mass-delete brake: a full read that would delete more than this is held for the operator. Sixty of a hundred
@@ -132,6 +144,7 @@ impl OpenWindow {
             sweep: None,
             spared: None,
             parents: None,
+            asked: None,
         }
     }
 
@@ -189,6 +202,9 @@ pub struct Checkpoint {
     /// When the last full read was begun, by our clock.
     #[serde(default)]
     pub full_read_at: Option<Timestamp>,
+    /// Number of the last full read asked for, among those begun.
+    #[serde(default)]
+    pub full_read: Option<u64>,
     /// In a nested list: up to where the parents' change feed has been followed.
     #[serde(default)]
     pub followed: Option<Tag>,
@@ -219,6 +235,7 @@ impl Checkpoint {
         next.generation = next.generation.max(open.generation);
         if open.kind == WindowKind::Full && open.pages == 0 {
             next.full_read_at = Some(open.started_at);
+            next.full_read = next.full_read.max(open.asked);
         }
         next.window = Some(open);
         next
@@ -243,18 +260,17 @@ impl Checkpoint {
         after.finished()
     }
 
-    /// The checkpoint after a step of the sweep. `spared`: the oldest change of what is too new to be missed. `next`:
-    /// none ends the window.
-    pub fn swept(&self, step: Counts, changed: bool, spared: Option<Timestamp>, next: Option<Sweep>) -> Self {
+    /// The checkpoint after a step of the sweep. `next`: none ends the window.
+    pub fn swept(&self, step: Counts, changed: bool, left: Left, next: Option<Sweep>) -> Self {
         let mut after = self.counted(step, changed);
         // A step is progress, as a page is.
         after.pages += 1;
         if let Some(open) = &mut after.window {
-            open.spared = open.spared.into_iter().chain(spared).min();
+            open.spared = open.spared.into_iter().chain(left.spared).min();
         }
         match (&mut after.window, next) {
             (Some(open), Some(sweep)) => open.sweep = Some(sweep),
-            _ => after = after.finished(),
+            _ => after = after.finished().all_seen(!left.held),
         }
         after
     }
@@ -271,21 +287,25 @@ impl Checkpoint {
 
     pub(super) fn finished(mut self) -> Self {
         let Some(open) = self.window.take() else { return self };
-        let reread = self.upper.is_some();
         self.upper = self.upper.max(Some(open.upper));
         self.last_synced_at = Some(open.started_at);
         self.initial_completed |= open.completes;
         self.partial = open.partial;
         self.spared = open.spared;
-        // Its sweep has looked at every record that this read did not write. The first read has none: what a worker
-        // left uncommitted, and Merge has deleted since, is still there.
-        if open.kind == WindowKind::Full && reread {
-            self.ends = Ends::default();
-        }
         if let Some(parents) = open.parents {
             self.followed = parents.feed_end;
             self.again_from = parents.again_from;
             self.own_finished = parents.own_finished;
+        }
+        self
+    }
+
+    /// Forgets the epochs that ended in a crash, after a full read that wrote every record or made it a tombstone.
+    /// `all`: it did, but for what was too new to be missed. What a worker left uncommitted and the read left stored
+    /// was never counted, and must not be taken for committed.
+    pub(super) fn all_seen(mut self, all: bool) -> Self {
+        if all && self.spared.is_none() {
+            self.ends = Ends::default();
         }
         self
     }

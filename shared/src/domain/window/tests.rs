@@ -79,7 +79,7 @@ proptest! {
                 windows.push((open.lower, open.modified_before(), look.at));
                 checkpoint = checkpoint.advanced(Counts::default(), false, None);
                 if checkpoint.window.is_some() {
-                    checkpoint = checkpoint.swept(Counts::default(), false, None, None);
+                    checkpoint = checkpoint.swept(Counts::default(), false, Left::default(), None);
                 }
             }
         }
@@ -144,8 +144,22 @@ fn a_full_read_of_what_was_read_before_ends_with_a_sweep() {
     let again = read(Some(&first), 20);
     assert_eq!(again.window.as_ref().and_then(|w| w.sweep.clone()), Some(Sweep::default()));
     assert_eq!(again.upper, Some(at(10)), "only the finished generation moves it");
-    let swept = again.swept(Counts { deleted: 2, live: -2, ..Counts::default() }, true, None, None);
+    let swept = again.swept(Counts { deleted: 2, live: -2, ..Counts::default() }, true, Left::default(), None);
     assert_eq!((swept.upper, swept.window, swept.records), (Some(at(20)), None, -2));
+}
+
+/// Who ended in a crash is forgotten once nothing that it wrote can be left uncommitted.
+#[test]
+fn what_a_sweep_leaves_stored_may_be_of_an_epoch_that_ended_in_a_crash() {
+    let terms = Endpoint::by_slug("accounting.payment-terms").unwrap();
+    let have = Checkpoint { upper: Some(at(10)), full_read_at: Some(at(10)), ..Checkpoint::default() };
+    let open = next_window(terms, Some(&have), &done(20), SyncMode::Full, &Cadence::default(), at(20)).unwrap();
+    let crashed = have.claimed(open.clone(), at(20)).claimed(open, at(21));
+    let read = crashed.advanced(Counts::default(), false, None);
+    let ends = |left| read.swept(Counts::default(), false, left, None).ends.0.len();
+    assert_eq!(ends(Left::default()), 0);
+    assert_eq!(ends(Left { spared: Some(at(19)), held: false }), 1);
+    assert_eq!(ends(Left { spared: None, held: true }), 1);
 }
 
 #[test]
@@ -189,11 +203,12 @@ fn what_was_too_new_to_be_missed_is_looked_for_after_the_sync_that_tells() {
     let cadence = Cadence { overlap: SignedDuration::from_secs(OVERLAP), ..Cadence::default() };
     let next =
         |have: &Checkpoint, finished, mode| next_window(terms, Some(have), &done(finished), mode, &cadence, at(60));
+    let left = |spared| Left { spared, held: false };
     let swept = |have: &Checkpoint, finished, spared: [Option<Timestamp>; 2]| {
         let open = next(have, finished, SyncMode::Full).unwrap();
         let read = have.claimed(open, at(60)).advanced(Counts::default(), false, None);
-        let step = read.swept(Counts::default(), false, spared[0], Some(Sweep { shard: 1, ..Sweep::default() }));
-        step.swept(Counts::default(), false, spared[1], None)
+        let step = read.swept(Counts::default(), false, left(spared[0]), Some(Sweep { shard: 1, ..Sweep::default() }));
+        step.swept(Counts::default(), false, left(spared[1]), None)
     };
     let have = Checkpoint { upper: Some(at(10)), full_read_at: Some(at(10)), ..Checkpoint::default() };
     let spared = swept(&have, 20, [Some(at(18)), Some(at(19))]);
