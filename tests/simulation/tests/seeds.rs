@@ -88,8 +88,7 @@ fn everything_holds_where_workers_are_ended_at_their_timeout() {
 }
 
 /// Reservations, epochs and deletions rest on conditions, not on whose clock is right: with clocks up to ten minutes off
-/// nobody writes over another, and nothing is taken for expired that is not. What such a clock can do is put off: a full
-/// read that is asked for before the time at which another was made, by a clock that was ahead, waits for the next day's.
+/// nobody writes over another, nothing is taken for expired that is not, and whatever is asked for is done.
 #[test]
 fn checklist_45_everything_holds_with_clocks_ten_minutes_off() {
     let chaos = Duration::from_secs(20 * 60);
