@@ -8,7 +8,7 @@ use std::time::Duration;
 use local_stack::logs::Level;
 
 use super::canaries::{self, RECORD};
-use super::tables::{all_text, key};
+use super::tables::{Item, all_text, key};
 use super::{System, until};
 
 /// Work may go on for this long after the last test.
@@ -80,15 +80,16 @@ pub async fn stop(system: System) -> Report {
     report.add("secrets in events", events);
     report.add("secrets in messages", messages);
 
-    let mut rows = Vec::new();
-    let (accounts, records) = (system.tables().accounts().await, system.tables().records().await);
-    for (items, allowed) in [(accounts, &[][..]), (records, &[RECORD][..])] {
-        for item in items {
-            let found = secrets.found_in(&all_text(&item), allowed);
-            rows.extend(found.map(|what| format!("{what} in the row {:?}", key(&item))));
-        }
-    }
-    report.add("secrets in rows", rows);
+    let found = |item: &Item, allowed: &[&str]| {
+        let what = secrets.found_in(&all_text(item), allowed)?;
+        Some(format!("{what} in the row {:?}", key(item)))
+    };
+    let (mut accounts, mut records) = (Vec::new(), Vec::new());
+    let (account, record) =
+        (|item: &Item| accounts.extend(found(item, &[])), |item: &Item| records.extend(found(item, &[RECORD])));
+    system.tables().each(account, record).await;
+    report.add("secrets in rows of accounts", accounts);
+    report.add("secrets in rows of records", records);
 
     system.stack.stop().await;
     report

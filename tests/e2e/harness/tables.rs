@@ -46,10 +46,6 @@ impl Tables {
         self.scan(&self.accounts).await
     }
 
-    pub async fn records(&self) -> Vec<Item> {
-        self.scan(&self.records).await
-    }
-
     /// Items of one partition of the accounts table.
     pub async fn partition(&self, pk: &str) -> Vec<Item> {
         let items = self.accounts().await;
@@ -96,13 +92,23 @@ impl Tables {
         put.item("sk", AttributeValue::S(sk.to_owned())).send().await.expect("a row");
     }
 
+    /// Looks at every item of the accounts table, then of the records table, one at a time: there may be a million.
+    pub async fn each(&self, mut account: impl FnMut(&Item), mut record: impl FnMut(&Item)) {
+        self.visit(&self.accounts, |item| account(&item)).await;
+        self.visit(&self.records, |item| record(&item)).await;
+    }
+
     async fn scan(&self, table: &str) -> Vec<Item> {
-        let mut pages = self.client.scan().table_name(table).into_paginator().items().send();
         let mut items = Vec::new();
-        while let Some(item) = pages.next().await {
-            items.push(item.expect("a scan"));
-        }
+        self.visit(table, |item| items.push(item)).await;
         items
+    }
+
+    async fn visit(&self, table: &str, mut visit: impl FnMut(Item)) {
+        let mut pages = self.client.scan().table_name(table).into_paginator().items().send();
+        while let Some(item) = pages.next().await {
+            visit(item.expect("a scan"));
+        }
     }
 }
 
