@@ -8,6 +8,7 @@
 //! number, and a release reads it before one packs with it, so that functions of two releases read each other's rows.
 //! The number is part of the names of a large record's parts.
 
+use std::cell::RefCell;
 use std::io;
 use std::sync::OnceLock;
 
@@ -29,8 +30,18 @@ const FIRST: &[u8] = include_bytes!("dictionary-1.txt");
 /// Packed bytes; what `CURRENT` names is needed to read them.
 pub fn pack(json: &[u8]) -> io::Result<Vec<u8>> {
     static DICTIONARY: OnceLock<EncoderDictionary<'static>> = OnceLock::new();
-    let dictionary = DICTIONARY.get_or_init(|| EncoderDictionary::copy(FIRST, LEVEL));
-    Compressor::with_prepared_dictionary(dictionary)?.compress(json)
+    // To make a context takes a third of the time for which a small record needs it.
+    thread_local! { static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) } }
+    COMPRESSOR.with_borrow_mut(|kept| {
+        let compressor = match kept {
+            Some(compressor) => compressor,
+            none => {
+                let dictionary = DICTIONARY.get_or_init(|| EncoderDictionary::copy(FIRST, LEVEL));
+                none.insert(Compressor::with_prepared_dictionary(dictionary)?)
+            }
+        };
+        compressor.compress(json)
+    })
 }
 
 /// The JSON that was packed with the dictionary of this number, or with none.

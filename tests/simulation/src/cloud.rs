@@ -67,6 +67,12 @@ impl Cloud {
         Self { database, queues: Mutex::new(queues), sent: AtomicU64::new(0), sealed: Mutex::default() }
     }
 
+    /// From now on a message is hidden for longer than a worker may take, as the template has it.
+    pub fn hide_long(&self) {
+        let input = json!({"QueueUrl": QUEUE, "Attributes": {"VisibilityTimeout": "720"}});
+        self.sqs("SetQueueAttributes", &input, 0);
+    }
+
     /// Runs an action of DynamoDB.
     pub fn dynamodb(&self, action: &str, input: &Value) -> Answer {
         call(&self.database, action, input)

@@ -182,6 +182,7 @@ impl Sim {
     /// From now on nothing goes wrong any more.
     pub fn calm_down(&self) {
         self.note("faults stop");
+        self.0.cloud.hide_long();
         self.0.calm.store(true, Ordering::Relaxed);
     }
 
