@@ -73,6 +73,9 @@ fn one(seed: u64, shown: bool, arguments: &Arguments) -> Outcome {
     })
 }
 
+/// Thousands of seeds take an hour: how far they are is said after so many.
+const SAID_EVERY: u64 = 500;
+
 /// What came of the seeds so far.
 #[derive(Default)]
 struct Sum {
@@ -106,6 +109,9 @@ fn many(arguments: &Arguments) -> bool {
                 sum.seeds += 1;
                 sum.broken += u64::from(!outcome.broken.is_empty());
                 sum.happenings.add(&outcome.happenings);
+                if sum.seeds.is_multiple_of(SAID_EVERY) {
+                    println!("{} seeds so far, {} broken", sum.seeds, sum.broken);
+                }
             }
         }
     };
