@@ -8,7 +8,11 @@ use std::time::Duration;
 use simulation::{Bug, Happening, Happenings, Outcome, Scenario, run, run_in, timed_in};
 
 /// Seeds in which everything must hold.
-const SEEDS: Range<u64> = 1..49;
+const SEEDS: Range<u64> = 1..33;
+
+/// And those that once found something that nothing else holds: an uncommitted record that a sweep had spared was
+/// counted off; an issue stayed open whose end no webhook told; more calls than the plan allows arrived within a minute.
+const FOUND: [u64; 3] = [1074, 1354, 1414];
 
 /// Worlds in which each planted bug is looked for, one after the other.
 const PLANTED: Range<u64> = 1..5;
@@ -16,7 +20,10 @@ const PLANTED: Range<u64> = 1..5;
 /// So soon, in processor time, must each of them be found: nobody waits for a check that takes longer.
 const NOTICED_WITHIN: Duration = Duration::from_secs(30);
 
-static OUTCOMES: LazyLock<Vec<Outcome>> = LazyLock::new(|| each(SEEDS, |seed| run(seed, false)));
+static OUTCOMES: LazyLock<Vec<Outcome>> = LazyLock::new(|| {
+    let seeds: Vec<u64> = SEEDS.chain(FOUND).collect();
+    each(0..seeds.len() as u64, |number| run(seeds[number as usize], false))
+});
 
 /// Elsewhere a worker stops in time.
 static SLUGGISH: LazyLock<Outcome> = LazyLock::new(|| run_in(1, false, Scenario::sluggish));
