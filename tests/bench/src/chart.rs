@@ -1,4 +1,5 @@
-//! A chart: horizontal bars on a logarithmic scale, because what is compared lies orders of magnitude apart.
+//! A chart: horizontal bars from zero, each group on a scale of its own. What is compared may lie orders of magnitude
+//! apart: then the shorter bar is a line, which is what there is to see.
 
 use std::fmt::Write as _;
 
@@ -8,6 +9,8 @@ pub struct Bar {
     pub value: f64,
     /// What is written behind it.
     pub text: String,
+    /// The same for one contender in all groups.
+    pub colour: &'static str,
 }
 
 /// A group of bars that share a scale.
@@ -20,6 +23,7 @@ const WIDTH: f64 = 760.0;
 const LEFT: f64 = 130.0;
 const RIGHT: f64 = 130.0;
 const ROW: f64 = 22.0;
+const THINNEST: f64 = 2.0;
 
 /// The chart as SVG, readable on light and on dark.
 pub fn svg(groups: &[Group]) -> String {
@@ -33,14 +37,10 @@ pub fn svg(groups: &[Group]) -> String {
     for group in groups {
         put(&mut text, 8.0, y, "font-weight=\"bold\"", &group.title);
         y += ROW;
-        let values = || group.bars.iter().map(|bar| bar.value.max(f64::MIN_POSITIVE));
-        let most = values().fold(f64::MIN_POSITIVE, f64::max);
-        // A decade below the least, so that the least is seen.
-        let least = values().fold(f64::INFINITY, f64::min) / 3.0;
-        for (number, bar) in group.bars.iter().enumerate() {
-            let share = (bar.value.max(least) / least).ln() / (most / least).ln();
-            let length = (WIDTH - LEFT - RIGHT) * share;
-            let colour = ["#6b7280", "#c2410c", "#2563eb"][number.min(2)];
+        let most = group.bars.iter().map(|bar| bar.value).fold(f64::MIN_POSITIVE, f64::max);
+        for bar in &group.bars {
+            let length = ((WIDTH - LEFT - RIGHT) * bar.value / most).max(THINNEST);
+            let colour = bar.colour;
             put(&mut text, 8.0, y, "", &bar.label);
             let top = y - 13.0;
             writeln!(
@@ -68,11 +68,16 @@ mod tests {
 
     #[test]
     fn the_larger_bar_is_longer_and_text_is_escaped() {
-        let bar = |label: &str, value: f64| Bar { label: label.to_owned(), value, text: format!("{value} <") };
+        let bar = |label: &str, value: f64| Bar {
+            label: label.to_owned(),
+            value,
+            text: format!("{value} <"),
+            colour: "#000000",
+        };
         let drawn = svg(&[Group { title: "A & B".to_owned(), bars: vec![bar("a", 1.0), bar("b", 100.0)] }]);
         let widths: Vec<f64> =
             drawn.split("width=\"").skip(2).filter_map(|rest| rest.split('"').next()?.parse().ok()).collect();
-        assert!(widths[0] < widths[1], "{widths:?}");
+        assert_eq!(widths[0] * 100.0, widths[1], "{widths:?}");
         assert!(drawn.contains("A &amp; B") && drawn.contains("1 &lt;"));
     }
 }

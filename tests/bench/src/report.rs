@@ -187,9 +187,14 @@ fn groups(results: &Results) -> Vec<Group> {
         label: label.to_owned(),
         value,
         text: if value < 10.0 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") },
+        colour: match label {
+            FLOOR => "#6b7280",
+            PYTHON => "#c2410c",
+            _ => "#2563eb",
+        },
     };
     let group = |title: &str, bars: Vec<Bar>| Group { title: title.to_owned(), bars };
-    let names = [FLOOR, PYTHON, "webhook"];
+    let names = [FLOOR, "webhook", PYTHON];
     let starts = names.iter().filter_map(|name| results.start.iter().find(|start| start.name == *name));
     let served =
         names.iter().filter_map(|name| results.serving.iter().find(|it| it.name == *name && it.kind == Kind::Genuine));
@@ -198,7 +203,9 @@ fn groups(results: &Results) -> Vec<Group> {
         group("Processor time of a webhook", served.map(|served| bar(&served.name, served.cpu_median, "µs")).collect()),
     ];
     let mut runs: Vec<_> = results.sync.iter().filter(|run| run.records == 10_000 && run.latency_ms == 0).collect();
-    runs.sort_by(|a, b| a.name.cmp(&b.name));
+    runs.sort_by_key(|run| run.name == PYTHON);
+    let title = "Records synced in a second, with the database on the same processors";
+    groups.push(group(title, runs.iter().map(|run| bar(&run.name, run.records_per_second, "")).collect()));
     let title = "Processor time of a synced record";
     groups.push(group(title, runs.iter().map(|run| bar(&run.name, run.cpu_per_record, "µs")).collect()));
     let title = "Memory of a sync of 10,000 records";
