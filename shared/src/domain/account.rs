@@ -221,8 +221,11 @@ impl UnreadableList {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FullRead {
     /// Rises with each request. A list that has been read in full for this number is not read in full again; times
-    /// would not tell, since the clock of whoever read may be ahead of the clock of whoever asked.
+    /// would not tell, since the clock of whoever read may be ahead of the clock of whoever asked. Rows of releases
+    /// that asked by time have none.
+    #[serde(default)]
     pub number: u64,
+    #[serde(alias = "since")]
     pub asked_at: Timestamp,
     /// Endpoint slugs; empty: all.
     #[serde(default)]
@@ -317,5 +320,12 @@ mod tests {
         assert!(!facts.ask_in_full(["hris.groups".to_owned()].into(), at(20)), "nor once it is over");
         assert!(facts.ask_in_full(BTreeSet::new(), at(70)));
         assert_eq!((facts.full_read_of("hris.teams"), facts.full_read_of("crm.leads")), (Some(3), Some(3)));
+    }
+
+    #[test]
+    fn a_full_read_asked_for_by_time_still_stands() {
+        let read: FullRead = serde_json::from_str(r#"{"since":"2026-11-26T06:02:43Z","lists":[]}"#).unwrap();
+        let facts = SyncFacts { full_read: Some(read), ..SyncFacts::default() };
+        assert_eq!(facts.full_read_of("hris.teams"), Some(0), "which is more than none");
     }
 }
