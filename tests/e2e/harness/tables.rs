@@ -105,7 +105,8 @@ impl Tables {
     }
 
     async fn visit(&self, table: &str, mut visit: impl FnMut(Item)) {
-        let mut pages = self.client.scan().table_name(table).into_paginator().items().send();
+        // Without a limit the local DynamoDB reads all that is left, for every page.
+        let mut pages = self.client.scan().table_name(table).limit(500).into_paginator().items().send();
         while let Some(item) = pages.next().await {
             visit(item.expect("a scan"));
         }

@@ -23,9 +23,10 @@ fn arn(alias: &str) -> String {
     format!("arn:aws:kms:us-east-1:000000000000:{alias}")
 }
 
-/// Nothing but the exchange may complete a relink, for its own right to use the previous key is to be seen.
+/// Nothing but the exchange may complete a relink, for its own right to use the previous key is to be seen. What a killed
+/// worker had in hand comes back within the tests' patience.
 fn moving() -> Setup {
-    let setup = Setup::default().without_webhooks();
+    let setup = Setup::default().without_webhooks().visibility_seconds(30);
     setup.parameter("TokenKeyArn", &arn(CURRENT)).parameter("PreviousTokenKeyArn", &arn(PREVIOUS))
 }
 
