@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 
 use shared::{
     domain::{
-        change::{Action, Change, Counts, Stored, Tag},
+        change::{Action, Change, Counts, Tag},
         endpoint::Endpoint,
         parents::{After, Parents, Place},
         window::{Checkpoint, OpenWindow, WindowKind},
@@ -162,17 +162,26 @@ async fn absent(
     };
     last_page.iter().for_each(|key| seen.add(key));
 
-    let mut missing = Vec::new();
+    let (mut missing, mut unannounced) = (Vec::new(), false);
     let mut after: Option<String> = None;
     loop {
         let (heads, more) = store.heads_below(account, sync.endpoint, &parent.key, after.as_deref()).await?;
         after = heads.last().map(|(key, _)| key.clone());
-        let absent = |stored: &Stored, key: &str| !stored.deleted && !seen.contains(key);
-        let absent = heads.into_iter().filter(|(key, stored)| absent(stored, key));
-        missing.extend(absent.map(|(key, stored)| sweep::gone(checkpoint, key, &stored)));
+        for (key, stored) in heads {
+            let announced = checkpoint.announced(stored.tag);
+            if (!stored.deleted || !announced) && !seen.contains(&key) {
+                missing.push(sweep::gone(checkpoint, key, &stored));
+            } else {
+                unannounced |= !announced;
+            }
+        }
         if !more {
             break;
         }
+    }
+    // Whatever of it the page at hand holds is announced with that page, and seen as such by the next full read.
+    if let Some(window) = &mut checkpoint.window {
+        window.unannounced |= unannounced;
     }
     if missing.is_empty() || is_held(sync, checkpoint, parent, &missing).await? {
         return Ok(Some(Vec::new()));

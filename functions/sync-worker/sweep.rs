@@ -21,12 +21,14 @@ use shared::{
 
 use super::{WorkError, endpoint_sync::EndpointSync};
 
-/// Live records that a full read did not see.
+/// Records that a full read did not see.
 #[derive(Default)]
 struct Missing {
     gone: Vec<Gone>,
     /// Others are as new as Merge's last sync and stay for now: when the oldest of them was changed.
     spared: Option<Timestamp>,
+    /// Something that was looked at and stays was never announced.
+    unannounced: bool,
     /// The place to go on from, if the shard is not done.
     after: Option<String>,
 }
@@ -66,7 +68,8 @@ impl Sweeper {
             return Ok(Step::NotBefore(from));
         }
         let most = if sweep.deleting { TOMBSTONES } else { COUNTED };
-        let Missing { gone: missing, spared, after } = self.missing(sync, checkpoint, open, &sweep, most).await?;
+        let found = self.missing(sync, checkpoint, open, &sweep, most).await?;
+        let Missing { gone: missing, spared, unannounced, after } = found;
         let shard = if after.is_some() { sweep.shard } else { sweep.shard + 1 };
         let counted = sweep.missing + if sweep.deleting { 0 } else { missing.len() as u64 };
         let further = Sweep { shard, after, missing: counted, deleting: sweep.deleting };
@@ -76,7 +79,7 @@ impl Sweeper {
             let changes: Vec<Change> =
                 missing.iter().map(|gone| Change { k: gone.key.clone(), a: Action::Deleted }).collect();
             let next = Some(further).filter(|sweep| sweep.shard < SHARDS);
-            let left = Left { spared, held: sync.deletions_held };
+            let left = Left { spared, unannounced, held: sync.deletions_held };
             let after = checkpoint.swept(counts, !changes.is_empty(), left, next);
             return commit(sync, checkpoint, after, counts, Page { changes: &changes, tombstones: &missing }).await;
         }
@@ -89,12 +92,12 @@ impl Sweeper {
             held = self.held(sync, checkpoint, open, further.missing).await?;
             (!held).then(|| Sweep { deleting: true, missing: further.missing, ..Sweep::default() })
         };
-        let after = checkpoint.swept(Counts::default(), false, Left { spared, held }, next);
+        let after = checkpoint.swept(Counts::default(), false, Left { spared, unannounced, held }, next);
         commit(sync, checkpoint, after, Counts::default(), Page::default()).await
     }
 
-    /// Live records of the sweep's shard, from its place on, that the full read did not see and that were not changed
-    /// since it began; at most `most`.
+    /// Records of the sweep's shard, from its place on, that the full read did not see and that were not changed since
+    /// it began; at most `most`. Live ones, and tombstones that were never announced.
     async fn missing(
         &mut self,
         sync: &EndpointSync<'_>,
@@ -117,11 +120,15 @@ impl Sweeper {
                 store.shard_heads(account, sync.endpoint, sweep.shard, missing.after.as_deref()).await?;
             for (key, stored) in heads {
                 missing.after = Some(key.clone());
-                let absent = !stored.deleted && seen.is_some_and(|seen| !seen.contains(&key));
+                let announced = checkpoint.announced(stored.tag);
+                let stands = !stored.deleted || !announced;
+                let absent = stands && seen.is_some_and(|seen| !seen.contains(&key));
                 if absent && stored.modified_at < before {
                     missing.gone.push(gone(checkpoint, key, &stored));
-                } else if absent {
-                    missing.spared = missing.spared.into_iter().chain(time::parse(&stored.modified_at)).min();
+                } else {
+                    missing.unannounced |= !announced;
+                    let spared = if absent { time::parse(&stored.modified_at) } else { None };
+                    missing.spared = missing.spared.into_iter().chain(spared).min();
                 }
                 if missing.gone.len() == most {
                     return Ok(missing);
@@ -170,8 +177,7 @@ pub fn overtaken_until(sync: &EndpointSync<'_>, checkpoint: &Checkpoint) -> Opti
 /// A record that becomes a tombstone. Where its last change was never announced, what it was before is what this
 /// deletion starts from.
 pub fn gone(checkpoint: &Checkpoint, key: String, stored: &Stored) -> Gone {
-    let committed = checkpoint.ends.committed(stored.tag, checkpoint.running());
-    Gone { key, tag: stored.tag, was: if committed { Presence::Live } else { stored.was } }
+    Gone { key, tag: stored.tag, was: if checkpoint.announced(stored.tag) { Presence::Live } else { stored.was } }
 }
 
 /// Whether so many deletions are too many at once, and not approved by the operator. After a relink that led elsewhere

@@ -225,7 +225,8 @@ pub struct FullRead {
     /// that asked by time have none.
     #[serde(default)]
     pub number: u64,
-    #[serde(alias = "since")]
+    // So that a release from before the numbers reads it, too.
+    #[serde(rename = "since")]
     pub asked_at: Timestamp,
     /// Endpoint slugs; empty: all.
     #[serde(default)]
@@ -327,5 +328,7 @@ mod tests {
         let read: FullRead = serde_json::from_str(r#"{"since":"2026-11-26T06:02:43Z","lists":[]}"#).unwrap();
         let facts = SyncFacts { full_read: Some(read), ..SyncFacts::default() };
         assert_eq!(facts.full_read_of("hris.teams"), Some(0), "which is more than none");
+        let written = serde_json::to_value(&facts.full_read).unwrap();
+        assert_eq!(written["since"], "2026-11-26T06:02:43Z", "and such a release reads ours");
     }
 }

@@ -149,14 +149,14 @@ impl Checkpoint {
         after.pages += 1;
         // The first read does not look for what it does not see.
         let reread = self.upper.is_some() && self.window.as_ref().is_some_and(|open| open.kind == WindowKind::Full);
-        after.finished().all_seen(reread && !held)
+        after.all_seen(reread && !held).finished()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::sync_status::SyncState;
+    use crate::domain::{change::Ends, sync_status::SyncState};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_700_000_000 + second).unwrap()
@@ -282,5 +282,22 @@ mod tests {
         let open = done.window.unwrap();
         assert_eq!((open.cursor, open.pages), (None, 2));
         assert_eq!(open.parents.map(|p| (p.place, p.first_page)), Some((place, 2)));
+    }
+
+    /// As at the end of a sweep: epochs that ended in a crash are forgotten once nothing of them can be left.
+    #[test]
+    fn a_full_read_of_nested_lists_that_saw_everything_forgets_who_crashed() {
+        let ends = Ends([(1, 4)].into());
+        let have = Checkpoint { ends, last_synced_at: Some(at(10)), ..read_up_to(10, 2) };
+        let parents = read_up_to(20, 1);
+        let ends = |mode, unannounced, held| {
+            let open = next(Some(&have), &parents, None, mode, 30).unwrap();
+            let claimed = have.claimed(OpenWindow { unannounced, ..open }, at(30));
+            claimed.below_finished(held).ends.0.len()
+        };
+        assert_eq!(ends(SyncMode::Full, false, false), 0);
+        assert_eq!(ends(SyncMode::Full, true, false), 1);
+        assert_eq!(ends(SyncMode::Full, false, true), 1);
+        assert_eq!(ends(SyncMode::Changes, false, false), 1, "which reads only what changed");
     }
 }

@@ -38,7 +38,7 @@ mod tests {
         let before = Checkpoint { epoch: 4, n: 7, upper: Some(at(200)), records: 12, ..Checkpoint::default() };
         let back = before.rewound(at(100)).unwrap();
         assert_eq!((back.upper, back.epoch, back.n, back.records), (Some(at(100)), 5, 0, 12));
-        assert!(back.ends.committed(Tag { epoch: 4, n: 7 }, back.running()));
+        assert!(back.announced(Tag { epoch: 4, n: 7 }));
         assert_eq!(before.rewound(at(200)), None);
         assert_eq!(Checkpoint::default().rewound(at(1)), None, "never read");
     }

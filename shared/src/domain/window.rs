@@ -35,7 +35,8 @@ impl Default for Cadence {
     }
 }
 
-/// Epochs that ended in a crash are remembered until a full read; so many make one due, so that the memory stays small.
+/// Epochs that ended in a crash are remembered until a full read leaves nothing of them; so many make one due, once a
+/// day, so that the memory stays small.
 pub const MOST_ENDS: usize = 100;
 
 /// What a window reads.
@@ -79,6 +80,9 @@ pub struct OpenWindow {
     /// When the oldest was changed of what it did not see and was too new to be missed.
     #[serde(default)]
     pub spared: Option<Timestamp>,
+    /// Something stored that no block announced was seen, and is left as it is.
+    #[serde(default)]
+    pub unannounced: bool,
     /// In a nested list's window: whose lists it reads, and how far it has come.
     #[serde(default)]
     pub parents: Option<Parents>,
@@ -101,11 +105,13 @@ pub struct Sweep {
     pub missing: u64,
 }
 
-/// What the sweep leaves stored though the full read did not see it.
+/// What the sweep leaves stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Left {
-    /// Some is too new to be missed: when the oldest of it was changed.
+    /// The full read did not see it, but it is too new to be missed: when the oldest of it was changed.
     pub spared: Option<Timestamp>,
+    /// No block announced its last change: a worker ended before its commit, or wrote after it was overtaken.
+    pub unannounced: bool,
     /// Deletions are held.
     pub held: bool,
 }
@@ -143,6 +149,7 @@ impl OpenWindow {
             generation: checkpoint.map_or(0, |c| c.generation) + u64::from(kind == WindowKind::Full),
             sweep: None,
             spared: None,
+            unannounced: false,
             parents: None,
             asked: None,
         }
@@ -202,7 +209,7 @@ pub struct Checkpoint {
     /// When the last full read was begun, by our clock.
     #[serde(default)]
     pub full_read_at: Option<Timestamp>,
-    /// Number of the last full read asked for, among those begun.
+    /// Number of the last full read asked for, among those that were finished.
     #[serde(default)]
     pub full_read: Option<u64>,
     /// In a nested list: up to where the parents' change feed has been followed.
@@ -221,6 +228,11 @@ impl Checkpoint {
         Tag { epoch: self.epoch, n: self.n }
     }
 
+    /// Whether the block of that tag was committed.
+    pub fn announced(&self, tag: Tag) -> bool {
+        self.ends.committed(tag, self.running())
+    }
+
     /// The checkpoint after a worker has taken the endpoint up, on an open window or with a new one.
     pub fn claimed(&self, open: OpenWindow, now: Timestamp) -> Self {
         let mut next = self.clone();
@@ -235,7 +247,6 @@ impl Checkpoint {
         next.generation = next.generation.max(open.generation);
         if open.kind == WindowKind::Full && open.pages == 0 {
             next.full_read_at = Some(open.started_at);
-            next.full_read = next.full_read.max(open.asked);
         }
         next.window = Some(open);
         next
@@ -267,10 +278,11 @@ impl Checkpoint {
         after.pages += 1;
         if let Some(open) = &mut after.window {
             open.spared = open.spared.into_iter().chain(left.spared).min();
+            open.unannounced |= left.unannounced;
         }
         match (&mut after.window, next) {
             (Some(open), Some(sweep)) => open.sweep = Some(sweep),
-            _ => after = after.finished().all_seen(!left.held),
+            _ => after = after.all_seen(!left.held).finished(),
         }
         after
     }
@@ -292,6 +304,9 @@ impl Checkpoint {
         self.initial_completed |= open.completes;
         self.partial = open.partial;
         self.spared = open.spared;
+        if open.kind != WindowKind::Changes {
+            self.full_read = self.full_read.max(open.asked);
+        }
         if let Some(parents) = open.parents {
             self.followed = parents.feed_end;
             self.again_from = parents.again_from;
@@ -300,11 +315,10 @@ impl Checkpoint {
         self
     }
 
-    /// Forgets the epochs that ended in a crash, after a full read that wrote every record or made it a tombstone.
-    /// `all`: it did, but for what was too new to be missed. What a worker left uncommitted and the read left stored
-    /// was never counted, and must not be taken for committed.
+    /// Forgets the epochs that ended in a crash, at the end of a window that saw everything stored. `all`: nothing was
+    /// held. What was never announced and is left stored was never counted, and must not be taken for committed.
     pub(super) fn all_seen(mut self, all: bool) -> Self {
-        if all && self.spared.is_none() {
+        if all && self.window.as_ref().is_some_and(|open| !open.unannounced) {
             self.ends = Ends::default();
         }
         self
@@ -326,7 +340,9 @@ pub fn next_window(
 ) -> Option<OpenWindow> {
     let have = checkpoint.and_then(|c| c.upper);
     let readable = status.readable(have);
-    let crowded = checkpoint.is_some_and(|c| c.ends.0.len() >= MOST_ENDS);
+    let old = |at| now.duration_since(at) >= cadence.full_read_every;
+    let not_today = checkpoint.and_then(|c| c.full_read_at).is_none_or(old);
+    let crowded = not_today && checkpoint.is_some_and(|c| c.ends.0.len() >= MOST_ENDS);
     let kind = match (have, endpoint.rule(), mode) {
         (Some(_), _, SyncMode::Full) => WindowKind::Full,
         (None, Rule::Windows, _) => WindowKind::First,
@@ -337,13 +353,11 @@ pub fn next_window(
         // A full read on request needs no newer sync.
         WindowKind::Full if mode == SyncMode::Full => readable.or(have)?,
         WindowKind::Full if have.is_some() && endpoint.rule() != Rule::Windows => {
-            let old = |at| now.duration_since(at) >= cadence.full_read_every;
             // What a partial sync left out does not wait a day, nor what was too new to be missed and is not any more.
             let whole_at_last = checkpoint.is_some_and(|c| c.partial) && !status.partial();
             let before = readable.map(|upper| absent_before(upper, cadence.overlap));
             let missed = checkpoint.and_then(|c| c.spared).is_some_and(|at| before.is_some_and(|before| at < before));
-            let due = whole_at_last || missed || checkpoint.and_then(|c| c.full_read_at).is_none_or(old);
-            readable.filter(|_| due)?
+            readable.filter(|_| whole_at_last || missed || not_today)?
         }
         _ => readable?,
     };

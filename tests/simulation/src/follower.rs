@@ -80,7 +80,7 @@ async fn uncommitted(
     for shard in 0..shared::store::keys::SHARDS {
         let (heads, more) = store.shard_heads(account, endpoint, shard, None).await?;
         assert!(!more, "a shard of a small world is one page");
-        let left = heads.into_iter().filter(|(_, here)| !checkpoint.ends.committed(here.tag, checkpoint.running()));
+        let left = heads.into_iter().filter(|(_, here)| !checkpoint.announced(here.tag));
         found.extend(left.map(|(key, _)| key));
     }
     Ok(found)
@@ -122,6 +122,10 @@ impl Follower {
         for endpoint in endpoints(account) {
             let slug = endpoint.slug();
             let mut table = stored(store, account.id, endpoint).await?;
+            let copy = &self.copies.entry((account.id.to_string(), endpoint.slug())).or_default().records;
+            for key in copy.keys().filter(|key| !table.contains_key(*key)) {
+                sim.watch().broken(format!("I10: {slug} {key} is followed and not stored"));
+            }
             // Gone at Merge's side: what a worker has stored and not committed, nobody comes to commit or delete.
             if !account.status.connected() {
                 let checkpoint = checkpoints.get(&slug).cloned().unwrap_or_default();
@@ -129,7 +133,6 @@ impl Follower {
                     table.remove(&key);
                 }
             }
-            let copy = &self.copies.entry((account.id.to_string(), endpoint.slug())).or_default().records;
             for (key, here) in &table {
                 if copy.get(key) != Some(here) {
                     let followed = copy.get(key).map(|here| (&here.modified_at, here.live));
@@ -137,9 +140,6 @@ impl Follower {
                     sim.watch()
                         .broken(format!("I10: {slug} {key}: following gives {followed:?}, stored is {stored:?}"));
                 }
-            }
-            for key in copy.keys().filter(|key| !table.contains_key(*key) && account.status.connected()) {
-                sim.watch().broken(format!("I10: {slug} {key} is followed and not stored"));
             }
             let said = said(sim, &slug, &store.changes(account.id, endpoint, None, 100_000).await?);
             for (key, here) in &table {

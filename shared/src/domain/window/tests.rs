@@ -102,16 +102,39 @@ proptest! {
 }
 
 #[test]
-fn many_crashes_make_a_full_read_due() {
+fn many_crashes_make_a_full_read_due_once_a_day() {
     let endpoint = Endpoint::by_slug("hris.employees").unwrap();
-    let next = |crashes: u64| {
+    let next = |crashes: u64, now| {
         let ends = Ends((0..crashes).map(|epoch| (epoch, 1)).collect());
-        let have = Checkpoint { ends, upper: Some(at(10)), ..Checkpoint::default() };
-        next_window(endpoint, Some(&have), &done(20), SyncMode::Changes, &Cadence::default(), at(30))
+        let have = Checkpoint { ends, upper: Some(at(10)), full_read_at: Some(at(10)), ..Checkpoint::default() };
+        next_window(endpoint, Some(&have), &done(20), SyncMode::Changes, &Cadence::default(), at(now)).unwrap()
     };
-    assert_eq!(next(MOST_ENDS as u64 - 1).map(|w| w.kind), Some(WindowKind::Changes));
-    let full = next(MOST_ENDS as u64).unwrap();
+    const MOST: u64 = MOST_ENDS as u64;
+    const TOMORROW: i64 = 10 + 86_400;
+    assert_eq!(next(MOST - 1, TOMORROW).kind, WindowKind::Changes);
+    assert_eq!(next(MOST, TOMORROW - 1).kind, WindowKind::Changes);
+    let full = next(MOST, TOMORROW);
     assert_eq!((full.kind, full.lower, full.upper), (WindowKind::Full, None, at(20)));
+}
+
+/// What was asked for is done when its window is finished; one that is given up is opened again.
+#[test]
+fn a_full_read_is_noted_by_its_number_when_it_is_finished() {
+    let endpoint = Endpoint::by_slug("hris.employees").unwrap();
+    let claimed = |have: &Checkpoint, mode| {
+        let open = next_window(endpoint, Some(have), &done(20), mode, &Cadence::default(), at(20)).unwrap();
+        have.claimed(OpenWindow { asked: Some(3), ..open }, at(20))
+    };
+    let have = Checkpoint { upper: Some(at(10)), full_read: Some(2), ..Checkpoint::default() };
+    let full = claimed(&have, SyncMode::Full);
+    assert_eq!(full.full_read, Some(2));
+    assert_eq!(full.rewound(at(5)).unwrap().full_read, Some(2));
+    let swept = full.advanced(Counts::default(), false, None).swept(Counts::default(), false, Left::default(), None);
+    assert_eq!(swept.full_read, Some(3));
+    let changes = claimed(&have, SyncMode::Changes).advanced(Counts::default(), false, None);
+    assert_eq!((changes.upper, changes.full_read), (Some(at(20)), Some(2)));
+    let first = claimed(&Checkpoint::default(), SyncMode::Full).advanced(Counts::default(), false, None);
+    assert_eq!(first.full_read, Some(3), "the first window reads everything, too");
 }
 
 #[test]
@@ -156,10 +179,16 @@ fn what_a_sweep_leaves_stored_may_be_of_an_epoch_that_ended_in_a_crash() {
     let open = next_window(terms, Some(&have), &done(20), SyncMode::Full, &Cadence::default(), at(20)).unwrap();
     let crashed = have.claimed(open.clone(), at(20)).claimed(open, at(21));
     let read = crashed.advanced(Counts::default(), false, None);
-    let ends = |left| read.swept(Counts::default(), false, left, None).ends.0.len();
-    assert_eq!(ends(Left::default()), 0);
-    assert_eq!(ends(Left { spared: Some(at(19)), held: false }), 1);
-    assert_eq!(ends(Left { spared: None, held: true }), 1);
+    let ends = |first, last| {
+        let step = read.swept(Counts::default(), false, first, Some(Sweep { shard: 1, ..Sweep::default() }));
+        step.swept(Counts::default(), false, last, None).ends.0.len()
+    };
+    let nothing = Left::default();
+    let (unannounced, held) = (Left { unannounced: true, ..nothing }, Left { held: true, ..nothing });
+    assert_eq!(ends(nothing, nothing), 0);
+    assert_eq!(ends(Left { spared: Some(at(19)), ..nothing }, nothing), 0);
+    assert_eq!((ends(unannounced, nothing), ends(nothing, unannounced)), (1, 1));
+    assert_eq!(ends(nothing, held), 1);
 }
 
 #[test]
@@ -203,7 +232,7 @@ fn what_was_too_new_to_be_missed_is_looked_for_after_the_sync_that_tells() {
     let cadence = Cadence { overlap: SignedDuration::from_secs(OVERLAP), ..Cadence::default() };
     let next =
         |have: &Checkpoint, finished, mode| next_window(terms, Some(have), &done(finished), mode, &cadence, at(60));
-    let left = |spared| Left { spared, held: false };
+    let left = |spared| Left { spared, ..Left::default() };
     let swept = |have: &Checkpoint, finished, spared: [Option<Timestamp>; 2]| {
         let open = next(have, finished, SyncMode::Full).unwrap();
         let read = have.claimed(open, at(60)).advanced(Counts::default(), false, None);
