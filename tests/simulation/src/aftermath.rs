@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use merge_sandbox::account::Status;
 use merge_sandbox::sync::SyncStatus;
 use serde_json::{Value, json};
 use shared::domain::account::{AccountStatus, LinkedAccount};
@@ -228,9 +229,15 @@ async fn told(sim: &Sim, store: &Store, account: &LinkedAccount) -> Result<(), S
     if i64::try_from(account.facts.records) != Ok(live) {
         sim.watch().broken(format!("I11: {} shows {} records and has {live}", account.id, account.facts.records));
     }
+    // An account that came to be known late was ill when users repaired theirs.
+    let ill = {
+        let (world, _) = sim.merge().world();
+        world.store.accounts.get(account.merge_id.as_str()).is_some_and(|found| found.status == Status::RelinkNeeded)
+    };
     let health = health::of_account(account, sim.now());
-    if health.state != HealthState::Healthy {
-        sim.watch().broken(format!("I11: {} is well and shown as {health:?}", account.id));
+    let (expected, is) = if ill { (HealthState::ActionNeeded, "ill") } else { (HealthState::Healthy, "well") };
+    if health.state != expected {
+        sim.watch().broken(format!("I11: {} is {is} and shown as {health:?}", account.id));
     }
     Ok(())
 }

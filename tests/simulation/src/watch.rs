@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use crate::happenings::Happening;
 
+/// Who has not called for so long was idle.
+const HANDOVER: Duration = Duration::from_secs(1);
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Watch {
@@ -131,12 +134,11 @@ impl Watch {
     }
 
     /// I9: a call about an account, under a plan of so many a minute, once nothing goes wrong. Each process has an
-    /// allowance of its own, whose burst is a twentieth of the plan: so many more there may be for each that joins in.
+    /// allowance of its own, and whoever takes over has what it has earned of its burst while others called.
     pub fn call(&mut self, process: &str, token: &str, at: Duration, plan: u32) {
         let calls = self.calls.entry(token.to_owned()).or_default();
         let made = within_a_minute(calls, (at, process.to_owned()));
-        let processes: BTreeSet<&str> = calls.iter().map(|(_, process)| process.as_str()).collect();
-        let bound = plan as usize + (processes.len() - 1) * (plan as usize / 20);
+        let bound = plan as usize + earned(calls, plan);
         if made > bound {
             self.broken(format!("I9: {made} calls within a minute under a plan of {plan}: at most {bound}"));
         }
@@ -328,6 +330,22 @@ fn within_a_minute(calls: &mut VecDeque<(Duration, String)>, call: (Duration, St
         calls.pop_front();
     }
     calls.len()
+}
+
+/// How many calls processes had earned when they took over from others: at most a burst each time, a twentieth of the
+/// plan. Two at once take nothing over, they only call in turn.
+fn earned(calls: &VecDeque<(Duration, String)>, plan: u32) -> usize {
+    let plan = f64::from(plan);
+    let mut last_call = HashMap::new();
+    let (mut earned, mut before) = (0.0, None);
+    for (at, process) in calls {
+        let idle = last_call.insert(process, *at).map_or(Duration::MAX, |last| *at - last);
+        if before.is_some_and(|before| before != process) && idle >= HANDOVER {
+            earned += (idle.as_secs_f64() * plan / 60.0).min(plan / 20.0);
+        }
+        before = Some(process);
+    }
+    earned as usize
 }
 
 /// The checkpoint that a record's item belongs to, and the epoch of the worker that writes it.
