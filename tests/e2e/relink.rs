@@ -168,7 +168,7 @@ fn what_a_crash_left_of_a_release_is_made_up_for_by_a_poll() {
         assert!(deleted().await.is_err(), "nothing is deleted");
 
         // Somebody says that it is meant so; nobody gets to queue the full read.
-        let asked = [("number".to_owned(), AttributeValue::N("1".to_owned())), ("asked_at".to_owned(), now())];
+        let asked = [("number".to_owned(), AttributeValue::N("1".to_owned())), ("since".to_owned(), now())];
         set("facts.full_read", AttributeValue::M(asked.into())).await;
         set("notes.deletions_held_since", AttributeValue::Null(true)).await;
         let of = AccountRef {
