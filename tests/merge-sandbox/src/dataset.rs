@@ -161,7 +161,8 @@ impl Dataset {
             let offset = (finish.0 - start.0) * (position as i64 + 1) / slots;
             let before = self.state(index);
             let deleted = kind == Pending::Delete;
-            let modified_at = Time(start.0 + offset);
+            // What was brought and changed during one run is not older for the change.
+            let modified_at = Time(start.0 + offset).max(Time(before.modified_at.0 + 1));
             self.changes.insert(index, Change { version: before.version + 1, modified_at, deleted });
             self.deleted += u64::from(deleted);
             touched.push(index);
@@ -253,6 +254,15 @@ mod tests {
             dataset.changes(0..1_000).all(|(_, c)| c.modified_at > Time(3_000_000) && c.modified_at < Time(4_000_000))
         );
         assert_eq!(dataset.mark(2_000, Pending::Change, Time(5_000_000)).len(), 960, "the deleted are left alone");
+    }
+
+    #[test]
+    fn a_record_that_a_run_brought_and_that_is_deleted_before_its_end_is_not_older_then() {
+        let mut dataset = synced(4);
+        assert_eq!(dataset.mark(4, Pending::Delete, Time(1_900_000)).len(), 4, "all have come by then");
+        dataset.apply(Time(1_000_000), Time(2_000_000));
+        assert!((0..4).all(|index| dataset.state(index).modified_at > dataset.created_at(index)));
+        assert!((0..4).all(|index| dataset.state(index).modified_at < Time(2_000_000)));
     }
 
     #[test]
