@@ -28,6 +28,7 @@ use super::{
     Invocation, WorkError, Worker,
     absence::{self, Standing},
     announce::add_event,
+    page_fetch::take_budget,
 };
 
 /// Where an account that is gone at Merge waits for its retention to end.
@@ -115,6 +116,8 @@ impl Blocked {
 
 /// `Ok`: Merge has the account no more. The inner error says why that is not certain.
 async fn delete_at_merge(worker: &Worker, account: &LinkedAccount) -> Result<Result<(), Blocked>, WorkError> {
+    // The account may have been syncing until now. If Merge wants it left alone for longer, it says so again.
+    take_budget(worker, &worker.budget(account.id)).await.ok();
     let refused = match worker.linking.token_of(account).await {
         Ok(token) => match worker.merge.delete_account(account.category, &token).await {
             Ok(()) => return Ok(Ok(())),
@@ -153,7 +156,7 @@ async fn blocked(worker: &Worker, account: &LinkedAccount, why: &Blocked) -> Res
 async fn sweep(worker: &Worker, account: &LinkedAccount, invocation: &Invocation) -> Result<Purged, WorkError> {
     let purged = worker.store.purge(account.id, account.category, || !invocation.time_is_up()).await?;
     if purged.finished {
-        if let Some(hash) = &account.public_token_hash {
+        for hash in account.exchanges() {
             worker.store.erase_exchange(hash).await?;
         }
         worker.store.erase_parked(&account.merge_id).await?;

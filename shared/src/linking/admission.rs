@@ -150,7 +150,7 @@ impl Linking {
             if !account.status.connected() {
                 return Change::Keep;
             }
-            account.public_token_hash.clone_from(&claim.public_token_hash);
+            claim.public_token_hash.iter().for_each(|hash| account.exchanged(hash));
             Change::Write
         });
         let Some(account) = noted.await?.filter(|account| account.status.connected()) else {
@@ -179,7 +179,7 @@ impl Linking {
                 Ok(told && (repaired || self.relink_is_open(account, now).await?))
             }
             Source::Exchange { .. } => {
-                let known = account.public_token_hash.is_some() && account.public_token_hash == claim.public_token_hash;
+                let known = claim.public_token_hash.as_ref().is_some_and(|hash| account.exchanges().any(|h| h == hash));
                 // The webhook completed the link, and this is the page's word of the same.
                 let first = account.public_token_hash.is_none() && now.duration_since(account.created_at) < SAME_RELINK;
                 Ok(!known && !first && (!heard || account.status == AccountStatus::RelinkNeeded))
@@ -195,7 +195,7 @@ impl Linking {
         Ok(newest.events.iter().any(|(_, event)| event.kind == EventKind::RelinkStarted && event.at > since))
     }
 
-    /// An account knows its last exchange only; the row of an earlier one goes at once.
+    /// Nobody asks for the row of an earlier exchange any more.
     async fn forget_exchange(&self, earlier: Option<String>, claim: &Claim) -> Result<(), LinkError> {
         let replaced = |hash: &String| claim.public_token_hash.as_ref().is_some_and(|new| new != hash);
         if let Some(hash) = earlier.filter(replaced) {
@@ -229,8 +229,8 @@ fn relink(
     if !same_token {
         account.token.clone_from(&claim.ciphertext);
     }
-    if claim.public_token_hash.is_some() {
-        account.public_token_hash.clone_from(&claim.public_token_hash);
+    if let Some(hash) = &claim.public_token_hash {
+        account.exchanged(hash);
     }
     if let Some(told) = claim.integration.as_ref().filter(|told| told.slug == account.integration.slug) {
         account.integration = told.clone();

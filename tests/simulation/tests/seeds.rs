@@ -11,8 +11,9 @@ use simulation::{Bug, Happening, Happenings, Outcome, Scenario, run, run_in, tim
 const SEEDS: Range<u64> = 1..33;
 
 /// And those that once found something that nothing else holds: an uncommitted record that a sweep had spared was
-/// counted off; an issue stayed open whose end no webhook told; more calls than the plan allows arrived within a minute.
-const FOUND: [u64; 3] = [1074, 1354, 1414];
+/// counted off; an issue stayed open whose end no webhook told; more calls than the plan allows arrived within a minute,
+/// or were made by whoever verified a relink; the row of an earlier exchange outlived its account.
+const FOUND: [u64; 5] = [1074, 1354, 1414, 1_795_741_579_000_055, 8160];
 
 /// Worlds in which each planted bug is looked for, one after the other.
 const PLANTED: Range<u64> = 1..5;
