@@ -18,7 +18,7 @@ use shared::{
     telemetry::{self, Metric},
 };
 
-use super::{Invocation, WorkError, Worker, signals};
+use super::{Invocation, WorkError, Worker, page_fetch::take_budget, signals};
 
 /// What became of a message.
 enum Done {
@@ -83,6 +83,12 @@ async fn attempt(worker: &Worker, message: &Message, invocation: &Invocation) ->
     let merge_id = &message.merge_id;
     match &message.work {
         Work::Linked { end_user_origin_id, category, is_relink, token } => {
+            // The link is verified by a call about the account, which may be syncing just now.
+            if let Some(owner) = worker.store.owner(merge_id).await?
+                && take_budget(worker, &worker.budget(owner.account)).await.is_err()
+            {
+                return Ok(Done::NotYet);
+            }
             let (end_user_origin_id, category, token) =
                 (end_user_origin_id.as_str(), category.as_str(), token.as_deref());
             let event = LinkedEvent { merge_id, end_user_origin_id, category, is_relink: *is_relink, token };
