@@ -95,8 +95,11 @@ pub async fn retire(worker: &Worker, account: LinkedAccount, invocation: &Invoca
     }
     let of = AccountRef { organization: account.organization, account: account.id };
     note(worker, &of, |account| {
-        account.status = AccountStatus::Deleting;
-        account.due = Due::every(PollClass::FiveMinutes, account.id);
+        // It may have been linked again while Merge was asked.
+        if account.status == AccountStatus::Deleted {
+            account.status = AccountStatus::Deleting;
+            account.due = Due::every(PollClass::FiveMinutes, account.id);
+        }
     })
     .await?;
     delete(worker, &of, invocation).await
@@ -156,9 +159,7 @@ async fn blocked(worker: &Worker, account: &LinkedAccount, why: &Blocked) -> Res
 async fn sweep(worker: &Worker, account: &LinkedAccount, invocation: &Invocation) -> Result<Purged, WorkError> {
     let purged = worker.store.purge(account.id, account.category, || !invocation.time_is_up()).await?;
     if purged.finished {
-        for hash in account.exchanges() {
-            worker.store.erase_exchange(hash).await?;
-        }
+        worker.store.erase_exchanges(&account.merge_id).await?;
         worker.store.erase_parked(&account.merge_id).await?;
     }
     let before = worker.store.receipt(&account.organization, account.id).await?;

@@ -42,7 +42,7 @@ pub async fn parkable(worker: &Worker, message: &Message, invocation: &Invocatio
     let body = serde_json::to_string(message).map_err(shared::queue::QueueError::Unwritable)?;
     worker.store.park(merge_id, &body, &schedule::parking_slot(merge_id), worker.now()).await?;
     telemetry::count_by(Metric::MessageParked, word, 1);
-    tracing::info!(%merge_id, word, "parked until its account is known");
+    tracing::info!(%merge_id, word, "parked until its account is known, or Merge can be asked about it");
     // The account may have been connected since it was looked for, by somebody who saw nothing parked.
     if owner.is_none() && worker.store.account_of(merge_id).await?.is_some() {
         return release(worker, merge_id, invocation).await;
@@ -58,6 +58,10 @@ pub async fn release(
 ) -> Result<(), WorkError> {
     let now = worker.now();
     for parked in worker.store.parked(merge_id, now).await? {
+        // The poller has the others looked at.
+        if invocation.time_is_up() {
+            break;
+        }
         let message = Message::parse(&parked.body)?;
         if let Done::Yes = attempt(worker, &message, invocation).await? {
             worker.store.unpark(merge_id, &parked.hash).await?;
@@ -84,8 +88,10 @@ async fn attempt(worker: &Worker, message: &Message, invocation: &Invocation) ->
     match &message.work {
         Work::Linked { end_user_origin_id, category, is_relink, token } => {
             // The link is verified by a call about the account, which may be syncing just now.
-            if let Some(owner) = worker.store.owner(merge_id).await?
-                && take_budget(worker, &worker.budget(owner.account)).await.is_err()
+            let owner = if token.is_some() { worker.store.owner(merge_id).await? } else { None };
+            let budget = owner.map(|owner| worker.budget(owner.account));
+            if let Some(budget) = &budget
+                && take_budget(worker, budget).await.is_err()
             {
                 return Ok(Done::NotYet);
             }
@@ -96,6 +102,9 @@ async fn attempt(worker: &Worker, message: &Message, invocation: &Invocation) ->
                 // Whose it is can be told once Merge serves us again.
                 Err(WorkError::Linking(LinkError::Merge(error))) if error.is_unavailable() => {
                     tracing::warn!(%merge_id, error = telemetry::chain(&error), "a link cannot be verified now");
+                    if let (Some(budget), Some(pause)) = (budget, error.retry_after()) {
+                        budget.pause(pause);
+                    }
                     Ok(Done::NotYet)
                 }
                 done => done.map(|()| Done::Yes),

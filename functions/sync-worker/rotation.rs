@@ -11,7 +11,7 @@ use shared::{
     },
 };
 
-use super::{WorkError, Worker, account_sync, announce::add_event};
+use super::{WorkError, Worker, account_sync, announce::add_event, page_fetch::take_budget};
 
 /// Gives an account a new token. It runs in the account's message group, so no sync is under way with the old one.
 pub async fn rotate(worker: &Worker, of: &AccountRef) -> Result<(), WorkError> {
@@ -26,6 +26,7 @@ pub async fn rotate(worker: &Worker, of: &AccountRef) -> Result<(), WorkError> {
 
     // 2. Merge's new token. A refusal of the old one means that an earlier answer was lost, or that the account is
     // gone.
+    take_budget(worker, &worker.budget(account.id)).await.ok();
     let fresh = match worker.merge.regenerate_token(account.category, &old).await {
         Ok(fresh) => fresh,
         Err(error) if error.kind() == ErrorKind::Unauthorized => {

@@ -244,6 +244,7 @@ fn each_kind_of_knowledge_stands_in_one_place() {
         "\"RECEIPT#",
         "\"MERGE#",
         "\"EXCHANGE#",
+        "\"EXCHANGED#",
         "\"LIMIT#",
         "\"ONCE#",
         "\"OWNER\"",

@@ -106,9 +106,6 @@ pub struct LinkedAccount {
     pub version: u64,
 }
 
-/// Exchanges before the last one that an account knows: a row is there for an hour, if nothing erased it before.
-const MOST_EXCHANGES: usize = 8;
-
 impl LinkedAccount {
     /// Names what a relink led to, while that holds deletions: whoever lets them go on has looked at this system of
     /// this organization, and means no other.
@@ -116,21 +113,6 @@ impl LinkedAccount {
         self.notes.deletions_held_since?;
         let organization = self.notes.end_user_organization.as_deref().unwrap_or_default();
         Some(fingerprint(&format!("{} {organization}", self.integration.slug)))
-    }
-
-    /// Notes the public token that was exchanged for it last, by its hash.
-    pub fn exchanged(&mut self, hash: &str) {
-        let earlier = self.public_token_hash.replace(hash.to_owned()).filter(|earlier| earlier != hash);
-        let notes = &mut self.notes.earlier_exchanges;
-        notes.retain(|noted| noted != hash);
-        notes.extend(earlier);
-        let too_many = notes.len().saturating_sub(MOST_EXCHANGES);
-        notes.drain(..too_many);
-    }
-
-    /// Hashes of the public tokens whose exchanges may have left a row.
-    pub fn exchanges(&self) -> impl Iterator<Item = &String> {
-        self.public_token_hash.iter().chain(&self.notes.earlier_exchanges)
     }
 
     /// Lets deletions go on that a relink holds. What was held back is found by a full read, which is asked for here:
@@ -163,10 +145,6 @@ pub struct Notes {
     pub ignored_duplicates: BTreeSet<String>,
     /// Merge does not offer the integration any more.
     pub unavailable_since: Option<Timestamp>,
-    /// Hashes of the public tokens before the last, oldest first. Their rows were erased when the next one came, unless
-    /// a crash was faster, or a late write put one back: so they go with the account.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub earlier_exchanges: Vec<String>,
 }
 
 /// What stands for a name or an id that need not be known, only recognised.
@@ -343,16 +321,6 @@ mod tests {
         assert!(!facts.ask_in_full(["hris.groups".to_owned()].into(), at(20)), "nor once it is over");
         assert!(facts.ask_in_full(BTreeSet::new(), at(70)));
         assert_eq!((facts.full_read_of("hris.teams"), facts.full_read_of("crm.leads")), (Some(3), Some(3)));
-    }
-
-    #[test]
-    fn an_account_knows_its_last_exchanges_once_each() {
-        let mut account = crate::domain::health::tests::account(|_| ());
-        let known = |account: &LinkedAccount| account.exchanges().cloned().collect::<Vec<_>>();
-        ["a", "a", "b", "a"].iter().for_each(|hash| account.exchanged(hash));
-        assert_eq!(known(&account), ["a", "b"]);
-        (0..20).for_each(|exchange| account.exchanged(&exchange.to_string()));
-        assert_eq!(known(&account), ["19", "11", "12", "13", "14", "15", "16", "17", "18"], "the latest are kept");
     }
 
     #[test]

@@ -243,4 +243,4 @@ pub fn message(kind: IssueKind) -> &'static str {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;

@@ -111,12 +111,13 @@ impl Linking {
             self.store.free_reservation(slot).await?;
         }
 
-        let earlier = account.public_token_hash.clone();
-        let mut elsewhere = None;
+        let (mut back, mut elsewhere) = (back, None);
         let changed = self.store.change_account(&owner.organization, owner.account, |account| {
             if account.status == AccountStatus::Deleting {
                 return Change::Keep;
             }
+            // It may have gone only since it was read.
+            back = account.status == AccountStatus::Deleted;
             elsewhere = guard::led_elsewhere(account, claim.integration.as_ref(), details);
             relink(account, claim, details, same_token, again, now);
             guard::hold(account, elsewhere.as_ref(), now);
@@ -125,7 +126,6 @@ impl Linking {
         let Some(account) = changed.await?.filter(|account| account.status.connected()) else {
             return Ok(Admission::Refused(Refusal::Leaving));
         };
-        self.forget_exchange(earlier, claim).await?;
         if back {
             self.store.hold_slot(&account, now).await?;
         }
@@ -140,23 +140,21 @@ impl Linking {
     }
 
     /// An account that stands as it is. The page's exchange is noted on it all the same, because the webhook may have
-    /// been faster: with the account, its exchange row is erased.
+    /// been faster: should the page repeat it, that is no news of a relink.
     async fn unchanged(&self, account: LinkedAccount, claim: &Claim) -> Result<Admission, LinkError> {
-        let earlier = account.public_token_hash.clone();
-        if claim.public_token_hash.is_none() || claim.public_token_hash == earlier {
+        if claim.public_token_hash.is_none() || claim.public_token_hash == account.public_token_hash {
             return Ok(Admission::Unchanged(account));
         }
         let noted = self.store.change_account(&account.organization, account.id, |account| {
             if !account.status.connected() {
                 return Change::Keep;
             }
-            claim.public_token_hash.iter().for_each(|hash| account.exchanged(hash));
+            account.public_token_hash.clone_from(&claim.public_token_hash);
             Change::Write
         });
         let Some(account) = noted.await?.filter(|account| account.status.connected()) else {
             return Ok(Admission::Refused(Refusal::Leaving));
         };
-        self.forget_exchange(earlier, claim).await?;
         Ok(Admission::Unchanged(account))
     }
 
@@ -179,7 +177,7 @@ impl Linking {
                 Ok(told && (repaired || self.relink_is_open(account, now).await?))
             }
             Source::Exchange { .. } => {
-                let known = claim.public_token_hash.as_ref().is_some_and(|hash| account.exchanges().any(|h| h == hash));
+                let known = account.public_token_hash.is_some() && account.public_token_hash == claim.public_token_hash;
                 // The webhook completed the link, and this is the page's word of the same.
                 let first = account.public_token_hash.is_none() && now.duration_since(account.created_at) < SAME_RELINK;
                 Ok(!known && !first && (!heard || account.status == AccountStatus::RelinkNeeded))
@@ -193,15 +191,6 @@ impl Linking {
         let since = account.relinked_at.map_or(since, |relinked_at| relinked_at.max(since));
         let newest = self.store.events(account.id, None, NEWEST_EVENTS, now).await?;
         Ok(newest.events.iter().any(|(_, event)| event.kind == EventKind::RelinkStarted && event.at > since))
-    }
-
-    /// Nobody asks for the row of an earlier exchange any more.
-    async fn forget_exchange(&self, earlier: Option<String>, claim: &Claim) -> Result<(), LinkError> {
-        let replaced = |hash: &String| claim.public_token_hash.as_ref().is_some_and(|new| new != hash);
-        if let Some(hash) = earlier.filter(replaced) {
-            self.store.erase_exchange(&hash).await?;
-        }
-        Ok(())
     }
 }
 
@@ -229,8 +218,8 @@ fn relink(
     if !same_token {
         account.token.clone_from(&claim.ciphertext);
     }
-    if let Some(hash) = &claim.public_token_hash {
-        account.exchanged(hash);
+    if claim.public_token_hash.is_some() {
+        account.public_token_hash.clone_from(&claim.public_token_hash);
     }
     if let Some(told) = claim.integration.as_ref().filter(|told| told.slug == account.integration.slug) {
         account.integration = told.clone();

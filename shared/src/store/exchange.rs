@@ -2,16 +2,20 @@
 //!
 //! Merge takes a public token once. Between its answer and our transaction a crash would lose the account token; so it
 //! is written here first, encrypted, and a repeated exchange of the same public token goes on from it. On success only
-//! the account's id stays, for the repeat that asks what came of it. Rows are for one organization and for one hour.
+//! the account's id stays, for the repeat that asks what came of it. Rows are for one organization and for one hour; a
+//! mark under Merge's account leads to them, so that an account that is erased sooner takes with it whatever was
+//! exchanged for it, finished or not.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use aws_sdk_dynamodb::types::{Put as PutInTransaction, TransactWriteItem};
+
 use super::{
     Store, StoreError,
-    item::s,
+    item::{Reader, s},
     keys,
-    rows::{Condition, Put, decode, encode, expired, expiring},
+    rows::{Condition, From, Put, decode, encode, expired, expiring, names},
 };
 use crate::domain::{
     account::Integration,
@@ -58,6 +62,10 @@ struct ExchangeItem {
     account: Option<AccountId>,
 }
 
+/// An exchange's mark: its key says everything.
+#[derive(Serialize)]
+struct Mark {}
+
 impl Store {
     /// The exchange of the public token with this hash (SHA-256, hexadecimal), of whatever organization: the caller
     /// compares. Absent once its hour is over.
@@ -76,8 +84,8 @@ impl Store {
         Ok(Some(InFlight { organization: item.organization, category: item.category, stage }))
     }
 
-    /// Writes the stage of an exchange, over an earlier one of the same organization only. `false`: the row is
-    /// another organization's.
+    /// Writes the stage of an exchange, over an earlier one of the same organization only; with Merge's answer, the
+    /// mark under Merge's account. `false`: the row is another organization's.
     pub async fn put_exchange(&self, hash: &str, exchange: &InFlight, now: Timestamp) -> Result<bool, StoreError> {
         let (merge_id, token, integration, account) = match exchange.stage.clone() {
             Stage::Answered { merge_id, token, integration } => {
@@ -85,18 +93,65 @@ impl Store {
             }
             Stage::Done(account) => (None, None, None, Some(account)),
         };
+        let until = now.saturating_add(LIFETIME).unwrap_or(Timestamp::MAX);
+        let mark = merge_id.as_ref().map(|merge_id| encode(&keys::exchanged(merge_id, hash), &Mark {})).transpose()?;
         let (organization, category) = (exchange.organization.clone(), exchange.category);
         let item = ExchangeItem { organization, category, merge_id, token, integration, account };
-        let item =
-            expiring(encode(&keys::exchange(hash), &item)?, now.saturating_add(LIFETIME).unwrap_or(Timestamp::MAX));
+        let item = expiring(encode(&keys::exchange(hash), &item)?, until);
         let condition = Condition::new("attribute_not_exists(pk) OR #organization = :organization")
             .value(":organization", s(exchange.organization.as_str()));
-        Ok(matches!(self.put_row("put_exchange", item, Some(condition)).await?, Put::Written(_)))
+        let action = "put_exchange";
+        let Some(mark) = mark else {
+            return Ok(matches!(self.put_row(action, item, Some(condition)).await?, Put::Written(_)));
+        };
+        let put = |item| PutInTransaction::builder().table_name(&self.accounts).set_item(Some(item));
+        let row = put(item)
+            .condition_expression(condition.expression)
+            .set_expression_attribute_names(names(condition.expression))
+            .set_expression_attribute_values(condition.values())
+            .build();
+        let items = [row, put(expiring(mark, until)).build()]
+            .into_iter()
+            .map(|put| put.map(|put| TransactWriteItem::builder().put(put).build()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| StoreError::Refused { action, chain: error.to_string() })?;
+        self.transact(action, items).await
     }
 
     /// Forgets the exchange.
     pub async fn erase_exchange(&self, hash: &str) -> Result<(), StoreError> {
         self.delete_row("erase_exchange", &keys::exchange(hash), None).await?;
         Ok(())
+    }
+
+    /// Forgets every exchange for Merge's account. The marks stay, for what a late write may bring back.
+    pub async fn erase_exchanges(&self, merge_id: &MergeLinkedAccountId) -> Result<(), StoreError> {
+        for hash in self.exchanged(merge_id).await? {
+            self.erase_exchange(&hash).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets that there were exchanges for Merge's account.
+    pub(super) async fn erase_exchange_marks(&self, merge_id: &MergeLinkedAccountId) -> Result<(), StoreError> {
+        for hash in self.exchanged(merge_id).await? {
+            self.delete_row("erase_exchange_marks", &keys::exchanged(merge_id, &hash), None).await?;
+        }
+        Ok(())
+    }
+
+    /// The hashes of all public tokens that were exchanged for Merge's account, as far as marks remain.
+    async fn exchanged(&self, merge_id: &MergeLinkedAccountId) -> Result<Vec<String>, StoreError> {
+        let (partition, mut hashes, mut after) = (keys::exchanged_partition(merge_id), Vec::new(), None::<String>);
+        loop {
+            let rows = self.rows("exchanged", &partition, "#", From::Start(after.as_deref()), 100).await?;
+            for item in &rows.items {
+                hashes.push(Reader(item).text("sk")?.trim_start_matches('#').to_owned());
+            }
+            after = rows.last;
+            if after.is_none() {
+                return Ok(hashes);
+            }
+        }
     }
 }

@@ -80,6 +80,15 @@ pub fn exchange(hash: &str) -> Key {
     Key::new(format!("EXCHANGE#{hash}"), "EXCHANGE")
 }
 
+/// The partition of the marks that exchanges leave under Merge's account.
+pub fn exchanged_partition(merge_id: &MergeLinkedAccountId) -> String {
+    format!("EXCHANGED#{merge_id}")
+}
+
+pub fn exchanged(merge_id: &MergeLinkedAccountId, hash: &str) -> Key {
+    Key::new(exchanged_partition(merge_id), format!("#{hash}"))
+}
+
 /// The partition of messages that came before their account.
 pub fn parked_partition(merge_id: &MergeLinkedAccountId) -> String {
     format!("{}{merge_id}", prefix::PARKED)
@@ -227,6 +236,7 @@ mod tests {
             (sync_status(id), "ACCOUNT/STATUS"),
             (owner(&merge_id), "MERGE/OWNER"),
             (parked(&merge_id, "hash"), "PARKED"),
+            (exchanged(&merge_id, "hash"), "EXCHANGED"),
             (record(id, endpoint, "ID"), "RECORD"),
             (part(id, endpoint, "ID", ("hash", None), 1), "RECORD"),
         ] {

@@ -120,6 +120,7 @@ impl Store {
         merge_id: &MergeLinkedAccountId,
     ) -> Result<(), StoreError> {
         self.free_slot(of, category, id).await?;
+        self.erase_exchange_marks(merge_id).await?;
         let action = "erase_account";
         let owned =
             Condition::new("attribute_not_exists(pk) OR (#organization = :organization AND #account = :account)")
@@ -144,7 +145,11 @@ impl Store {
     }
 
     /// Writes all items or none. `false`: a condition does not hold.
-    async fn transact(&self, action: &'static str, items: Vec<TransactWriteItem>) -> Result<bool, StoreError> {
+    pub(super) async fn transact(
+        &self,
+        action: &'static str,
+        items: Vec<TransactWriteItem>,
+    ) -> Result<bool, StoreError> {
         let answer = with_retries(action, || async {
             let write = self.client.transact_write_items().set_transact_items(Some(items.clone()));
             write.send().await.map_err(|error| Fault::of(&error))

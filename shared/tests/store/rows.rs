@@ -101,6 +101,40 @@ async fn checklist_41_an_exchange_is_taken_up_by_its_organization_for_an_hour() 
     assert_eq!(tables.store.exchange("h", at(3_700)).await.unwrap(), None);
 }
 
+/// Finished or not, and also those whose answer the account never saw.
+#[tokio::test]
+async fn what_was_exchanged_for_an_account_goes_with_it() {
+    let tables = Tables::new().await;
+    let merge_id = MergeLinkedAccountId::parse("merge-1").unwrap();
+    let answered = |merge_id: &MergeLinkedAccountId| InFlight {
+        organization: org("acme"),
+        category: Category::Hris,
+        stage: Stage::Answered { merge_id: merge_id.clone(), token: vec![1], integration: Integration::default() },
+    };
+    let id = slot("acme", Category::Hris, ManyPerCategory).account;
+    for n in 0..120 {
+        assert!(tables.store.put_exchange(&format!("h{n}"), &answered(&merge_id), at(n)).await.unwrap());
+    }
+    let done = InFlight { stage: Stage::Done(id), ..answered(&merge_id) };
+    assert!(tables.store.put_exchange("h7", &done, at(200)).await.unwrap());
+    let other = MergeLinkedAccountId::parse("merge-2").unwrap();
+    assert!(tables.store.put_exchange("other", &answered(&other), at(0)).await.unwrap());
+
+    tables.store.erase_exchanges(&merge_id).await.unwrap();
+    for n in 0..120 {
+        assert_eq!(tables.store.exchange(&format!("h{n}"), at(210)).await.unwrap(), None);
+    }
+    // A write that was on its way comes after the first sweep, and before the second.
+    assert!(tables.store.put_exchange("h7", &done, at(220)).await.unwrap());
+    tables.store.erase_exchanges(&merge_id).await.unwrap();
+    assert_eq!(tables.store.exchange("h7", at(230)).await.unwrap(), None);
+    tables.store.erase_account(&org("acme"), id, Category::Hris, &merge_id).await.unwrap();
+    let left = tables.client.scan().table_name(super::ACCOUNTS).send().await.unwrap().items.unwrap();
+    let mut left: Vec<String> = left.iter().map(|item| item["pk"].as_s().unwrap().clone()).collect();
+    left.sort();
+    assert_eq!(left, ["EXCHANGE#other", "EXCHANGED#merge-2"]);
+}
+
 #[tokio::test]
 async fn counters_count_per_organization_and_minute() {
     let tables = Tables::new().await;

@@ -252,8 +252,14 @@ fn no_rows_left(sim: &Sim, accounts: &[LinkedAccount]) {
         let of = match row.pk.split_once('#') {
             Some(("ACCOUNT", id)) => id,
             Some(("MERGE", _)) => &row.of,
-            // An exchange that was never finished is nobody's yet, and forgotten within the hour.
-            Some(("EXCHANGE", _)) if row.of.is_empty() => continue,
+            // An exchange that was never finished goes with the account that Merge's is here, or else within the hour.
+            Some(("EXCHANGE" | "EXCHANGED", _)) if row.of.is_empty() => {
+                let erased = !merge_ids.contains(&row.merge_id.as_str()) && sim.watch().was_owned(&row.merge_id);
+                if erased {
+                    sim.watch().broken(format!("I5: {} of {} is left of what is erased", row.pk, row.merge_id));
+                }
+                continue;
+            }
             Some(("EXCHANGE", _)) => &row.of,
             Some(("ORG", _)) if row.sk.starts_with("PENDING#") => &row.of,
             Some(("ORG" | "PARKED" | "POLLER", _)) | None => continue,
@@ -275,6 +281,8 @@ struct Row {
     sk: String,
     /// The account that it names, if it names one.
     of: String,
+    /// Merge's account that it names or lies under, if any.
+    merge_id: String,
     pending: bool,
     expired: bool,
 }
@@ -286,7 +294,9 @@ impl Row {
         let row = |item: &Value| {
             let (pk, sk) = watch::key(item);
             let ttl = item["ttl"]["N"].as_str().and_then(|text| text.parse::<i64>().ok());
+            let merge_id = item["merge_id"]["S"].as_str().or(pk.strip_prefix("EXCHANGED#")).unwrap_or_default();
             Row {
+                merge_id: merge_id.to_owned(),
                 pk,
                 sk,
                 of: item["account"]["S"].as_str().unwrap_or_default().to_owned(),

@@ -19,6 +19,8 @@ pub struct Watch {
     /// `modified_at` of each stored record.
     records: HashMap<(String, String), String>,
     checkpoints: HashMap<(String, String), Seen>,
+    /// Merge's accounts that were somebody's here at some time.
+    owned: BTreeSet<String>,
     /// Calls of the last minute by account token, and requests for pages by process and account token.
     calls: HashMap<String, VecDeque<(Duration, String)>>,
     pages: Pages,
@@ -245,6 +247,11 @@ impl Watch {
         self.queries.get(query).cloned()
     }
 
+    /// Whether Merge's account was somebody's here at some time.
+    pub fn was_owned(&self, merge_id: &str) -> bool {
+        self.owned.contains(merge_id)
+    }
+
     /// Whether a window of the account is open.
     pub fn is_syncing(&self, account: &str) -> bool {
         let of_account = self.checkpoints.iter().filter(|((pk, _), _)| pk.ends_with(account));
@@ -262,6 +269,8 @@ impl Watch {
         }
         if key.1.starts_with(CHECKPOINT) {
             self.checkpoint(key, item, happened);
+        } else if let (Some(merge_id), "OWNER") = (key.0.strip_prefix("MERGE#"), key.1.as_str()) {
+            self.owned.insert(merge_id.to_owned());
         }
     }
 

@@ -17,8 +17,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-/// A healthy account, but for the change.
-pub fn account(change: impl FnOnce(&mut LinkedAccount)) -> LinkedAccount {
+fn account(change: impl FnOnce(&mut LinkedAccount)) -> LinkedAccount {
     let id = AccountId::new(Uuid::nil());
     let mut account = LinkedAccount {
         organization: OrganizationId::parse("org_acme").unwrap(),
