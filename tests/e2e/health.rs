@@ -181,8 +181,14 @@ fn a_needed_relink_says_so_and_an_ineffective_one_is_for_the_operator() {
         let api = system.api("org_acme").await;
         let account = system.connect_and_sync(&api, "hris", "bamboohr").await;
         system.sandbox().act(&account.merge_id, "relink-needed", json!({})).await;
-        let shown = api.until_health(&account.id, "action_needed", Some("invalid_credentials")).await;
-        assert_eq!((&shown["status"], flags(&shown)), (&json!("RELINK_NEEDED"), (true, true)));
+        api.until_health(&account.id, "action_needed", Some("invalid_credentials")).await;
+        // The issue is noted before Merge is asked how the account is.
+        until("Merge's status is shown", BOUND, async || {
+            let shown = api.account(&account.id).await;
+            let is = (&shown["status"], flags(&shown));
+            if is == (&json!("RELINK_NEEDED"), (true, true)) { Ok(()) } else { Err(format!("{is:?}")) }
+        })
+        .await;
         // The issue is over, the need is not.
         system.sandbox().act(&account.merge_id, "resolve-issue", json!({})).await;
         let shown = api.until_health(&account.id, "action_needed", Some("relink_needed")).await;

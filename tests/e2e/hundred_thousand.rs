@@ -22,10 +22,11 @@ const KILLS: u64 = 6;
 fn a_long_chain_brings_everything_in_flat_memory() {
     alone(
         || {
-            // Neither polls nor a second sync, by which the smaller account would grow: what is counted is the chain's.
+            // Neither polls nor a second sync, by which the smaller account would grow: what is counted is the chain's. A
+            // thousand pages, one after the other, are more than forty slices on the fastest machine, too.
             Setup::default()
                 .without_schedule()
-                .sandbox(json!({"sync_interval_ms": 31_536_000_000_i64}))
+                .sandbox(json!({"sync_interval_ms": 31_536_000_000_i64, "page_delay_ms": 90}))
                 .parameter("Models", MODEL)
                 .variable("sync-worker", "WORK_SLICE_SECONDS", "2")
                 .visibility_seconds(5)
