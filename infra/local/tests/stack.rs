@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use local_stack::deployment::Deployment;
+use local_stack::ports::Ports;
 use local_stack::{Leftovers, Options, Stack, StartError};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -298,6 +299,8 @@ async fn a_data_directory_survives_a_restart() {
     assert_eq!(accounts.as_array().map(Vec::len), Some(1));
     assert_eq!(first.stop().await, Leftovers::default());
 
+    // A process that another test starts holds copies of all listeners until it runs its own program.
+    eventually("the ports are free again", async || Ports::bind(options.port_base).await.is_ok()).await;
     let second = Stack::start(options).await.expect("it starts again");
     let get = json!({"TableName": second.ready().tables["accounts"], "Key": {"pk": key, "sk": key}});
     assert_eq!(dynamodb(&second, "GetItem", &get).await["Item"]["pk"], key);
