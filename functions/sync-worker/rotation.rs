@@ -26,6 +26,7 @@ pub async fn rotate(worker: &Worker, of: &AccountRef) -> Result<(), WorkError> {
 
     // 2. Merge's new token. A refusal of the old one means that an earlier answer was lost, or that the account is
     // gone.
+    // It counts among the account's calls; if Merge wants it left alone for longer, it says so again.
     take_budget(worker, &worker.budget(account.id)).await.ok();
     let fresh = match worker.merge.regenerate_token(account.category, &old).await {
         Ok(fresh) => fresh,

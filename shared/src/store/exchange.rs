@@ -6,10 +6,9 @@
 //! mark under Merge's account leads to them, so that an account that is erased sooner takes with it whatever was
 //! exchanged for it, finished or not.
 
+use aws_sdk_dynamodb::types::{Put as PutInTransaction, TransactWriteItem};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-
-use aws_sdk_dynamodb::types::{Put as PutInTransaction, TransactWriteItem};
 
 use super::{
     Store, StoreError,
