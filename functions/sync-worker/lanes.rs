@@ -11,8 +11,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 const FEW: usize = 4;
 
 /// After it. At half a second a page, and with the next page on its way while one is written, that is more than the ten
-/// pages a second of the largest plan.
-pub const MOST: usize = 6;
+/// pages a second of the largest plan, also when a few of the lists are at their end.
+pub const MOST: usize = 8;
 
 /// Bytes. Larger pages (they may have 32 MB) come of few models at a time, whose memory adds up.
 const SMALL: usize = 4 << 20;

@@ -14,9 +14,9 @@ const BOUND: Duration = Duration::from_secs(900);
 fn checklist_50_a_chain_of_forty_hops_and_killed_workers_lose_nothing_of_five_thousand_employees() {
     alone(
         || {
-            // Some two thousand pages, six of them at a time at most, each of which takes Merge a moment: on the fastest
+            // Some two thousand pages, eight of them at a time at most, each of which takes Merge a moment: on the fastest
             // machine more than forty slices.
-            let merge = json!({"page_delay_ms": 160, "max_page_size": 25});
+            let merge = json!({"page_delay_ms": 220, "max_page_size": 25});
             let setup = Setup::default().employees(5_000).sandbox(merge).visibility_seconds(5);
             setup.variable("sync-worker", "WORK_SLICE_SECONDS", "1")
         },
