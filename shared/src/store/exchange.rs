@@ -25,6 +25,10 @@ use crate::domain::{
 /// How long a repeat is recognised.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
 
+/// How long a mark stays: longer than the row, though a repeat in its last minute writes that anew, and DynamoDB takes
+/// days to remove what is past its time.
+const MARKED: SignedDuration = SignedDuration::from_hours(96);
+
 /// An exchange that Merge has answered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InFlight {
@@ -92,11 +96,11 @@ impl Store {
             }
             Stage::Done(account) => (None, None, None, Some(account)),
         };
-        let until = now.saturating_add(LIFETIME).unwrap_or(Timestamp::MAX);
+        let after = |time| now.saturating_add(time).unwrap_or(Timestamp::MAX);
         let mark = merge_id.as_ref().map(|merge_id| encode(&keys::exchanged(merge_id, hash), &Mark {})).transpose()?;
         let (organization, category) = (exchange.organization.clone(), exchange.category);
         let item = ExchangeItem { organization, category, merge_id, token, integration, account };
-        let item = expiring(encode(&keys::exchange(hash), &item)?, until);
+        let item = expiring(encode(&keys::exchange(hash), &item)?, after(LIFETIME));
         let condition = Condition::new("attribute_not_exists(pk) OR #organization = :organization")
             .value(":organization", s(exchange.organization.as_str()));
         let action = "put_exchange";
@@ -109,7 +113,7 @@ impl Store {
             .set_expression_attribute_names(names(condition.expression))
             .set_expression_attribute_values(condition.values())
             .build();
-        let items = [row, put(expiring(mark, until)).build()]
+        let items = [row, put(expiring(mark, after(MARKED))).build()]
             .into_iter()
             .map(|put| put.map(|put| TransactWriteItem::builder().put(put).build()))
             .collect::<Result<Vec<_>, _>>()

@@ -9,12 +9,11 @@ use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Fault, Store, StoreError,
+    Store, StoreError,
     account_item::to_item,
     item::{key_of, s},
     keys::{self, Key},
     rows::{Condition, decode, encode, names},
-    with_retries,
 };
 use crate::domain::{
     account::LinkedAccount,
@@ -142,19 +141,6 @@ impl Store {
             self.delete_row(action, &keys::account(of, id), None).await?;
         }
         Ok(())
-    }
-
-    /// Writes all items or none. `false`: a condition does not hold.
-    pub(super) async fn transact(
-        &self,
-        action: &'static str,
-        items: Vec<TransactWriteItem>,
-    ) -> Result<bool, StoreError> {
-        let answer = with_retries(action, || async {
-            let write = self.client.transact_write_items().set_transact_items(Some(items.clone()));
-            write.send().await.map_err(|error| Fault::of(&error))
-        });
-        Ok(answer.await?.is_some())
     }
 
     /// The account that Merge's account is, whatever its status.

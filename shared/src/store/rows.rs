@@ -1,9 +1,9 @@
-//! Rows: single items of the Accounts table, read and written with what every one of them needs: consistent reads,
+//! Rows: items of the Accounts table, read and written with what every one of them needs: consistent reads,
 //! retries, conditions as outcomes, and expiry that is checked here because DynamoDB's own comes late.
 
 use aws_sdk_dynamodb::{
     operation::put_item::PutItemError,
-    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
+    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
 };
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -179,6 +179,19 @@ impl Store {
                     .set_expression_attribute_values(condition.values());
             }
             delete.send().await.map_err(|error| Fault::of(&error))
+        });
+        Ok(answer.await?.is_some())
+    }
+
+    /// Writes all items or none. `false`: a condition does not hold.
+    pub(super) async fn transact(
+        &self,
+        action: &'static str,
+        items: Vec<TransactWriteItem>,
+    ) -> Result<bool, StoreError> {
+        let answer = with_retries(action, || async {
+            let write = self.client.transact_write_items().set_transact_items(Some(items.clone()));
+            write.send().await.map_err(|error| Fault::of(&error))
         });
         Ok(answer.await?.is_some())
     }
